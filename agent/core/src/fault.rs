@@ -1,0 +1,136 @@
+//! What is wrong with an input: every fault at once, each with its place.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+/// How bad a finding is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Severity {
+    /// Taken, and worth knowing.
+    Note,
+    /// Taken, and probably not what was meant.
+    Warning,
+    /// Refused.
+    Fault,
+}
+
+/// One thing found in an input. Its text never holds a secret.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Finding {
+    /// How bad it is.
+    pub severity: Severity,
+    /// The file it is in, as the caller named it; absent for a request body.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub file: Option<String>,
+    /// Line in that file, or in the config text of the field, from 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub line: Option<u32>,
+    /// The field, as a path: `gateways[3].config`, `Peer.AllowedIPs`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub field: Option<String>,
+    /// What was expected and what to do.
+    pub message: String,
+}
+
+impl Finding {
+    fn new(severity: Severity, message: impl Into<String>) -> Self {
+        Self { severity, file: None, line: None, field: None, message: message.into() }
+    }
+
+    /// A reason to refuse the input.
+    pub fn fault(message: impl Into<String>) -> Self {
+        Self::new(Severity::Fault, message)
+    }
+
+    /// Something taken that is probably a mistake.
+    pub fn warning(message: impl Into<String>) -> Self {
+        Self::new(Severity::Warning, message)
+    }
+
+    /// Something taken that is worth knowing.
+    pub fn note(message: impl Into<String>) -> Self {
+        Self::new(Severity::Note, message)
+    }
+
+    /// The same finding, in this file.
+    #[must_use]
+    pub fn in_file(mut self, file: impl Into<String>) -> Self {
+        self.file = Some(file.into());
+        self
+    }
+
+    /// The same finding, on this line (from 1).
+    #[must_use]
+    pub fn at_line(mut self, line: u32) -> Self {
+        self.line = Some(line);
+        self
+    }
+
+    /// The same finding, about this field.
+    #[must_use]
+    pub fn about(mut self, field: impl Into<String>) -> Self {
+        self.field = Some(field.into());
+        self
+    }
+}
+
+impl fmt::Display for Finding {
+    /// `FILE:LINE: FIELD: MESSAGE`, as compilers write it; absent parts are left out.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (&self.file, self.line) {
+            (Some(file), Some(line)) => write!(f, "{file}:{line}: ")?,
+            (Some(file), None) => write!(f, "{file}: ")?,
+            (None, Some(line)) => write!(f, "line {line}: ")?,
+            (None, None) => {}
+        }
+        if let Some(field) = &self.field {
+            write!(f, "{field}: ")?;
+        }
+        match self.severity {
+            Severity::Fault => {}
+            Severity::Warning => f.write_str("warning: ")?,
+            Severity::Note => f.write_str("note: ")?,
+        }
+        f.write_str(&self.message)
+    }
+}
+
+/// Why an input was refused: at least one [`Severity::Fault`], with all that was found beside it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{}", list(.0))]
+pub struct Faults(pub Vec<Finding>);
+
+fn list(findings: &[Finding]) -> String {
+    findings.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
+}
+
+/// A value and what was found on the way to it, or only the faults.
+pub type Checked<T> = Result<(T, Vec<Finding>), Faults>;
+
+/// Gives `value` if nothing among `findings` is a fault.
+pub fn unless_faulty<T>(findings: Vec<Finding>, value: impl FnOnce() -> T) -> Checked<T> {
+    if findings.iter().any(|finding| finding.severity == Severity::Fault) {
+        return Err(Faults(findings));
+    }
+    Ok((value(), findings))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_finding_reads_like_a_compilers() {
+        let finding = Finding::fault("expected 32 bytes of base64")
+            .in_file("wg0.conf")
+            .at_line(7)
+            .about("Peer.PublicKey");
+        assert_eq!(
+            finding.to_string(),
+            "wg0.conf:7: Peer.PublicKey: expected 32 bytes of base64"
+        );
+    }
+}

@@ -1,0 +1,17 @@
+//! Everything the egress agent decides.
+//!
+//! No IO, no clock, no runtime, no `unsafe`: time is handed in, results are values, and the same
+//! input always gives the same answer. The rooms:
+//!
+//! * [`catalog`]: providers, gateways, mappings, credentials, and who may use which.
+//! * [`wireguard`]: a gateway's wg-quick text and a credential become one [`wireguard::Profile`].
+//! * [`firewall`]: what may leave a container in which state, as an nftables ruleset.
+//! * [`session`]: one container's egress from attach to detach, as a state machine.
+//! * [`api`]: what launchers and operators say to the agent and hear back.
+#![forbid(unsafe_code)]
+
+pub mod api;
+pub mod catalog;
+pub mod fault;
+pub mod id;
+pub mod secret;

@@ -1,0 +1,1 @@
+//! Everything of the egress agent that touches the kernel.

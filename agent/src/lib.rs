@@ -1,0 +1,1 @@
+//! The egress agent: everything it does.
