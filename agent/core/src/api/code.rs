@@ -1,0 +1,165 @@
+//! The stable words for why something was refused or ended.
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+/// A stable word for why something was refused or ended.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema,
+)]
+#[serde(rename_all = "snake_case")]
+pub enum Code {
+    /// The body is not JSON of the documented form, or a value is out of range.
+    InvalidRequest,
+    /// The body is over [`BODY_MAX`].
+    BodyTooLarge,
+    /// The caller's role may not make this call.
+    Forbidden,
+    /// No such call.
+    NotFound,
+    /// The call exists with another method.
+    MethodNotAllowed,
+    /// No session of that id.
+    NoSuchSession,
+    /// The id is taken by a session with another request.
+    SessionExists,
+    /// No gateway of that id or name.
+    NoSuchGateway,
+    /// A bare name that more than one provider's gateway has.
+    AmbiguousGateway,
+    /// The subject may not use the gateway; `reasons` say why.
+    NotOffered,
+    /// `gateway` is null and the workspace's egress is not optional.
+    GatewayRequired,
+    /// Every usable credential is at its limit.
+    LimitReached,
+    /// Every usable WireGuard key is live towards that gateway already.
+    KeyInUse,
+    /// The netns path is outside the allowed roots, a symbolic link, or not a network namespace.
+    NetnsInvalid,
+    /// The path or process is not there, or the namespace is gone.
+    NetnsGone,
+    /// The host's own network namespace.
+    NetnsIsHost,
+    /// The namespace belongs to another session.
+    NetnsInUse,
+    /// The namespace has a device that is not loopback, which the sealed profile does not allow.
+    NetnsNotEmpty,
+    /// The ruleset could not be put in place or did not read back.
+    SealFailed,
+    /// The device could not be created, moved or configured.
+    DeviceFailed,
+    /// The endpoint's name has no address.
+    EndpointUnresolved,
+    /// No answer from the gateway within the deadline.
+    HandshakeTimeout,
+    /// Another step did not end within the deadline; the detail names it.
+    DeadlineExceeded,
+    /// The gateway's config and the credential do not make a profile.
+    ConfigInvalid,
+    /// The provider's type cannot be attached by this agent.
+    UnsupportedType,
+    /// The agent carries as many sessions as `agent.toml` allows.
+    TooManySessions,
+    /// The store did not answer.
+    StoreUnavailable,
+    /// The data plane is not running.
+    DataplaneUnavailable,
+    /// The agent is going down.
+    ShuttingDown,
+    /// The session was detached.
+    Detached,
+    /// The tunnel stopped answering.
+    TunnelDown,
+    /// The agent was restarted and is bringing the tunnel up again.
+    AgentRestarted,
+    /// A fault of the agent's own; its log has more.
+    Internal,
+}
+
+impl Code {
+    /// The code as it stands in replies, logs and metric labels.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::InvalidRequest => "invalid_request",
+            Self::BodyTooLarge => "body_too_large",
+            Self::Forbidden => "forbidden",
+            Self::NotFound => "not_found",
+            Self::MethodNotAllowed => "method_not_allowed",
+            Self::NoSuchSession => "no_such_session",
+            Self::SessionExists => "session_exists",
+            Self::NoSuchGateway => "no_such_gateway",
+            Self::AmbiguousGateway => "ambiguous_gateway",
+            Self::NotOffered => "not_offered",
+            Self::GatewayRequired => "gateway_required",
+            Self::LimitReached => "limit_reached",
+            Self::KeyInUse => "key_in_use",
+            Self::NetnsInvalid => "netns_invalid",
+            Self::NetnsGone => "netns_gone",
+            Self::NetnsIsHost => "netns_is_host",
+            Self::NetnsInUse => "netns_in_use",
+            Self::NetnsNotEmpty => "netns_not_empty",
+            Self::SealFailed => "seal_failed",
+            Self::DeviceFailed => "device_failed",
+            Self::EndpointUnresolved => "endpoint_unresolved",
+            Self::HandshakeTimeout => "handshake_timeout",
+            Self::DeadlineExceeded => "deadline_exceeded",
+            Self::ConfigInvalid => "config_invalid",
+            Self::UnsupportedType => "unsupported_type",
+            Self::TooManySessions => "too_many_sessions",
+            Self::StoreUnavailable => "store_unavailable",
+            Self::DataplaneUnavailable => "dataplane_unavailable",
+            Self::ShuttingDown => "shutting_down",
+            Self::Detached => "detached",
+            Self::TunnelDown => "tunnel_down",
+            Self::AgentRestarted => "agent_restarted",
+            Self::Internal => "internal",
+        }
+    }
+
+    /// The HTTP status a refusal with this code has.
+    pub fn status(self) -> u16 {
+        match self {
+            Self::InvalidRequest | Self::NetnsInvalid | Self::NetnsIsHost => 400,
+            Self::Forbidden | Self::NotOffered => 403,
+            Self::NotFound | Self::NoSuchSession | Self::NoSuchGateway => 404,
+            Self::MethodNotAllowed => 405,
+            Self::SessionExists
+            | Self::AmbiguousGateway
+            | Self::KeyInUse
+            | Self::NetnsInUse
+            | Self::NetnsNotEmpty
+            | Self::Detached => 409,
+            Self::NetnsGone => 410,
+            Self::BodyTooLarge => 413,
+            Self::ConfigInvalid | Self::GatewayRequired | Self::UnsupportedType => 422,
+            Self::LimitReached => 429,
+            Self::SealFailed | Self::DeviceFailed | Self::Internal => 500,
+            Self::EndpointUnresolved | Self::TunnelDown => 502,
+            Self::TooManySessions
+            | Self::StoreUnavailable
+            | Self::DataplaneUnavailable
+            | Self::ShuttingDown
+            | Self::AgentRestarted => 503,
+            Self::HandshakeTimeout | Self::DeadlineExceeded => 504,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_code_is_the_same_word_in_json_and_in_logs() {
+        for code in [
+            Code::NoSuchGateway,
+            Code::NetnsIsHost,
+            Code::LimitReached,
+            Code::Internal,
+        ] {
+            let json = serde_json::to_string(&code).unwrap();
+            assert_eq!(json, format!("\"{}\"", code.as_str()));
+        }
+    }
+}

@@ -1,0 +1,63 @@
+//! What a subject may choose from, and who is connected.
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use crate::id::{CredentialId, GatewayId, ProviderId, SessionId};
+
+/// A gateway as launchers see it: no config.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct GatewayView {
+    /// Its id.
+    pub id: GatewayId,
+    /// Its name, unique in its provider.
+    pub name: String,
+    /// Its provider's id.
+    pub provider_id: ProviderId,
+    /// Its provider's name.
+    pub provider: String,
+    /// For the launch menu.
+    pub country: String,
+    /// For the launch menu.
+    pub city: String,
+}
+
+/// One line of the launch menu.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct OfferView {
+    /// The gateway.
+    #[serde(flatten)]
+    pub gateway: GatewayView,
+    /// What the agent knows of it from its sessions.
+    pub health: Health,
+}
+
+/// What the agent knows of a gateway from the sessions it carries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Health {
+    /// No session has used it since the agent started.
+    Unknown,
+    /// The newest news of it is a handshake.
+    Up,
+    /// The newest news of it is a failure.
+    Down,
+}
+
+/// Live connections of one credential, with its limit.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ConnectionsView {
+    /// The credential.
+    pub credential_id: CredentialId,
+    /// Its name.
+    pub name: String,
+    /// Its provider.
+    pub provider: String,
+    /// Leases held, those being brought up included.
+    pub in_use: u32,
+    /// How many it may carry; absent is no limit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit: Option<u32>,
+    /// Who holds them.
+    pub sessions: Vec<SessionId>,
+}

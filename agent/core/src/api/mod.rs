@@ -1,0 +1,22 @@
+//! What launchers and operators say to the agent and hear back: requests, replies, refusals.
+
+mod attach;
+mod catalog;
+mod code;
+mod event;
+mod menu;
+mod refusal;
+mod session;
+
+pub use attach::{
+    AttachRequest, ContainmentProfile, DEADLINE_DEFAULT_MS, DEADLINE_MAX_MS, NetnsRef,
+};
+pub use catalog::ApplyReport;
+pub use code::Code;
+pub use event::Event;
+pub use menu::{ConnectionsView, GatewayView, Health, OfferView};
+pub use refusal::{Problem, Reason, Refusal};
+pub use session::{SessionState, SessionView, Timings};
+
+/// The most bytes a request body may have: 1 MiB.
+pub const BODY_MAX: usize = 1 << 20;
