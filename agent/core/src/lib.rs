@@ -11,7 +11,10 @@
 #![forbid(unsafe_code)]
 
 pub mod api;
+pub mod backoff;
 pub mod catalog;
 pub mod fault;
+pub mod firewall;
 pub mod id;
 pub mod secret;
+pub mod session;

@@ -1,0 +1,462 @@
+//! What happens next to a session.
+//!
+//! [`Machine`] does no IO. Its driver hands in what happened with [`Machine::handle`] and wakes it
+//! with [`Machine::handle_timeout`]; after either it carries out [`Machine::poll_action`] until
+//! that is empty, in order, and answers each action with one [`Input::Done`] or [`Input::Failed`].
+//! The container can reach the network in [`SessionState::Connected`] only.
+
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+use crate::api::{Code, Reason, SessionState};
+use crate::backoff::Backoff;
+
+/// The first wait between two tries to bring a tunnel up again.
+const RETRY_FIRST: Duration = Duration::from_millis(500);
+/// The longest wait between two tries.
+const RETRY_MOST: Duration = Duration::from_secs(30);
+
+/// What happened.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Input {
+    /// The oldest unanswered action is done.
+    Done,
+    /// The oldest unanswered action failed, and has been undone.
+    Failed(Reason),
+    /// A handshake of this generation's tunnel is complete.
+    Handshake {
+        /// The tunnel it belongs to.
+        generation: u32,
+    },
+    /// The gateway of this generation's tunnel owes an answer.
+    Silent {
+        /// The tunnel it belongs to.
+        generation: u32,
+    },
+    /// The container's namespace is gone.
+    NamespaceGone,
+    /// Take the egress away; `release` also takes the seal off.
+    Detach {
+        /// Whether the container is the launcher's again.
+        release: bool,
+    },
+    /// The agent stops: an attach that is under way is undone, a session that stands is left to
+    /// the data plane.
+    Shutdown,
+}
+
+/// What the driver is to do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Action {
+    /// Apply the closed ruleset and read it back.
+    Close,
+    /// Choose a credential and take its lease.
+    Claim,
+    /// Resolve, create the device, hand it to the data plane, move and configure it.
+    BringUp {
+        /// What the tunnel's news will be marked with.
+        generation: u32,
+    },
+    /// Look the endpoints' names up again and use what they say now.
+    Resolve,
+    /// Apply the open ruleset.
+    Open,
+    /// Take the tunnel out of the data plane and close the device.
+    TearDown,
+    /// Give the lease back.
+    Release,
+    /// Take the ruleset away.
+    Unseal,
+}
+
+/// What the machine waits for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Phase {
+    /// The first seal.
+    Sealing,
+    /// The lease.
+    Claiming,
+    /// The tunnel.
+    Raising,
+    /// The gateway's answer.
+    Handshaking,
+    /// The open ruleset.
+    Opening,
+    /// Trouble.
+    Open,
+    /// The seal of a session whose tunnel fell silent.
+    Resealing,
+    /// The next try.
+    Waiting,
+    /// The end of the actions that undo everything.
+    Unwinding(SessionState),
+    /// Nothing but a detach.
+    Resting,
+}
+
+/// One session's decisions.
+#[derive(Debug)]
+pub struct Machine {
+    state: SessionState,
+    phase: Phase,
+    reason: Option<Reason>,
+    generation: u32,
+    /// The tunnel is wanted; a session without a gateway stays sealed.
+    with_gateway: bool,
+    /// The lease is held already, from before a restart.
+    leased: bool,
+    deadline: Option<Instant>,
+    wake: Option<Instant>,
+    backoff: Backoff,
+    actions: VecDeque<Action>,
+    unanswered: usize,
+}
+
+impl Machine {
+    fn new(state: SessionState, phase: Phase, seed: u64) -> Self {
+        Self {
+            state,
+            phase,
+            reason: None,
+            generation: 0,
+            with_gateway: true,
+            leased: false,
+            deadline: None,
+            wake: None,
+            backoff: Backoff::new(RETRY_FIRST, RETRY_MOST, seed),
+            actions: VecDeque::new(),
+            unanswered: 0,
+        }
+    }
+
+    /// A new attach, which must be connected by `deadline`. `seed` makes its waits its own.
+    pub fn attach(with_gateway: bool, deadline: Instant, seed: u64) -> Self {
+        let mut machine = Self::new(SessionState::Connecting, Phase::Sealing, seed);
+        machine.with_gateway = with_gateway;
+        machine.deadline = Some(deadline);
+        machine.push(Action::Close);
+        machine
+    }
+
+    /// A session from before a restart whose tunnel the data plane still carries, under the
+    /// generation it had.
+    pub fn adopted(generation: u32, seed: u64) -> Self {
+        let mut machine = Self::new(SessionState::Connected, Phase::Open, seed);
+        machine.generation = generation;
+        machine.leased = true;
+        machine
+    }
+
+    /// A session from before a restart whose tunnel is gone: sealed until it stands again.
+    pub fn restored(generation: u32, seed: u64) -> Self {
+        let mut machine = Self::new(SessionState::Reconnecting, Phase::Sealing, seed);
+        machine.generation = generation;
+        machine.leased = true;
+        machine.reason = Some(Reason {
+            code: Code::AgentRestarted,
+            detail: "the agent was restarted and brings the tunnel up again".into(),
+        });
+        machine.push(Action::Close);
+        machine
+    }
+
+    /// A blocked session from before a restart: sealed once more, and left so.
+    pub fn blocked(reason: Option<Reason>, seed: u64) -> Self {
+        let mut machine = Self::new(SessionState::Blocked, Phase::Resting, seed);
+        machine.reason = reason;
+        machine.push(Action::Close);
+        machine
+    }
+
+    /// Where the session stands.
+    pub fn state(&self) -> SessionState {
+        self.state
+    }
+
+    /// Why it stands there, where there is more to say.
+    pub fn reason(&self) -> Option<&Reason> {
+        self.reason.as_ref()
+    }
+
+    /// What the current tunnel's news is marked with.
+    pub fn generation(&self) -> u32 {
+        self.generation
+    }
+
+    /// When the attach call must have its answer; `None` once it has.
+    pub fn deadline(&self) -> Option<Instant> {
+        self.deadline
+    }
+
+    /// Whether the session has ended and nothing is left to do.
+    pub fn is_over(&self) -> bool {
+        self.state == SessionState::Closed && self.actions.is_empty() && self.unanswered == 0
+    }
+
+    /// The next thing to do; each is answered with [`Input::Done`] or [`Input::Failed`].
+    pub fn poll_action(&mut self) -> Option<Action> {
+        let action = self.actions.pop_front()?;
+        self.unanswered += 1;
+        Some(action)
+    }
+
+    /// When to call [`Machine::handle_timeout`].
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        [self.wake, self.deadline].into_iter().flatten().min()
+    }
+
+    /// Time has passed.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        if self.deadline.is_some_and(|deadline| deadline <= now) {
+            let reason = self.overdue();
+            return self.block(reason);
+        }
+        if self.wake.is_some_and(|wake| wake <= now) {
+            self.wake = None;
+            self.raise();
+        }
+    }
+
+    /// Something happened.
+    pub fn handle(&mut self, input: Input, now: Instant) {
+        match input {
+            Input::Done => {
+                self.unanswered = self.unanswered.saturating_sub(1);
+                self.step_done();
+            }
+            Input::Failed(reason) => {
+                self.unanswered = self.unanswered.saturating_sub(1);
+                self.step_failed(reason, now);
+            }
+            Input::Handshake { generation } if generation == self.generation => self.answered(),
+            Input::Silent { generation } if generation == self.generation => self.fell_silent(),
+            // News of a former tunnel.
+            Input::Handshake { .. } | Input::Silent { .. } => {}
+            Input::NamespaceGone => self.namespace_gone(),
+            Input::Detach { release } => self.detach(release),
+            Input::Shutdown => self.shutdown(),
+        }
+    }
+
+    fn step_done(&mut self) {
+        match self.phase.clone() {
+            Phase::Sealing if !self.with_gateway => self.rest_sealed(),
+            Phase::Sealing if self.leased => self.raise(),
+            Phase::Sealing => self.enter(Phase::Claiming, Action::Claim),
+            Phase::Claiming => {
+                self.leased = true;
+                self.raise();
+            }
+            Phase::Raising => self.phase = Phase::Handshaking,
+            Phase::Opening => self.connected(),
+            Phase::Resealing => self.phase = Phase::Handshaking,
+            Phase::Unwinding(then) => self.unwound(then),
+            // What was done here is a repeated look-up or seal.
+            Phase::Handshaking | Phase::Open | Phase::Waiting | Phase::Resting => {}
+        }
+    }
+
+    fn step_failed(&mut self, reason: Reason, now: Instant) {
+        match self.phase.clone() {
+            Phase::Unwinding(then) => self.unwound(then),
+            _ if reason.code == Code::NetnsGone => self.namespace_gone(),
+            Phase::Sealing if self.deadline.is_some() => self.refuse(reason),
+            Phase::Raising | Phase::Opening | Phase::Claiming if self.deadline.is_some() => {
+                self.block(reason);
+            }
+            Phase::Sealing
+            | Phase::Claiming
+            | Phase::Raising
+            | Phase::Opening
+            | Phase::Resealing => self.try_again_later(reason, now),
+            // A look-up that failed is tried again with the next silence.
+            Phase::Handshaking | Phase::Open | Phase::Waiting | Phase::Resting => {}
+        }
+    }
+
+    fn answered(&mut self) {
+        match self.phase {
+            Phase::Handshaking => self.enter(Phase::Opening, Action::Open),
+            Phase::Sealing
+            | Phase::Claiming
+            | Phase::Raising
+            | Phase::Opening
+            | Phase::Open
+            | Phase::Resealing
+            | Phase::Waiting
+            | Phase::Unwinding(_)
+            | Phase::Resting => {}
+        }
+    }
+
+    fn fell_silent(&mut self) {
+        match self.phase {
+            Phase::Open => {
+                self.state = SessionState::Reconnecting;
+                self.reason = Some(Reason {
+                    code: Code::TunnelDown,
+                    detail: "the gateway does not answer; the container is sealed until it does"
+                        .into(),
+                });
+                self.enter(Phase::Resealing, Action::Close);
+                self.push(Action::Resolve);
+            }
+            Phase::Handshaking if self.actions.is_empty() => self.push(Action::Resolve),
+            Phase::Handshaking
+            | Phase::Sealing
+            | Phase::Claiming
+            | Phase::Raising
+            | Phase::Opening
+            | Phase::Resealing
+            | Phase::Waiting
+            | Phase::Unwinding(_)
+            | Phase::Resting => {}
+        }
+    }
+
+    fn raise(&mut self) {
+        self.generation = self.generation.wrapping_add(1);
+        let generation = self.generation;
+        self.enter(Phase::Raising, Action::BringUp { generation });
+    }
+
+    fn connected(&mut self) {
+        self.state = SessionState::Connected;
+        self.phase = Phase::Open;
+        self.reason = None;
+        self.deadline = None;
+        self.backoff.reset();
+    }
+
+    fn rest_sealed(&mut self) {
+        self.state = SessionState::Blocked;
+        self.phase = Phase::Resting;
+        self.deadline = None;
+        self.reason = Some(Reason {
+            code: Code::NoGateway,
+            detail: "no gateway was asked for: the sealed container has no egress".into(),
+        });
+    }
+
+    /// The tunnel could not be brought up, and nobody waits: undo it, wait, start over.
+    fn try_again_later(&mut self, reason: Reason, now: Instant) {
+        self.state = SessionState::Reconnecting;
+        self.reason = Some(reason);
+        self.phase = Phase::Waiting;
+        self.actions.clear();
+        self.push(Action::Close);
+        self.push(Action::TearDown);
+        self.wake = Some(now + self.backoff.next_wait());
+    }
+
+    /// Nothing was changed yet, and nothing is.
+    fn refuse(&mut self, reason: Reason) {
+        self.reason = Some(reason);
+        self.unwind(SessionState::Closed, [Action::Release]);
+    }
+
+    fn block(&mut self, reason: Reason) {
+        self.reason = Some(reason);
+        let undo = [Action::Close, Action::TearDown, Action::Release];
+        self.unwind(SessionState::Blocked, undo);
+    }
+
+    fn namespace_gone(&mut self) {
+        self.reason = Some(Reason {
+            code: Code::NetnsGone,
+            detail: "the container's network namespace is gone".into(),
+        });
+        self.unwind(SessionState::Closed, [Action::TearDown, Action::Release]);
+    }
+
+    fn detach(&mut self, release: bool) {
+        self.reason = Some(Reason {
+            code: Code::Detached,
+            detail: "the session was detached".into(),
+        });
+        let undo = [Action::Close, Action::TearDown, Action::Release];
+        let unseal = release.then_some(Action::Unseal);
+        self.unwind(SessionState::Closed, undo.into_iter().chain(unseal));
+    }
+
+    fn shutdown(&mut self) {
+        if self.state != SessionState::Connecting {
+            return;
+        }
+        self.reason = Some(Reason {
+            code: Code::ShuttingDown,
+            detail: "the agent is going down; attach again when it is back".into(),
+        });
+        let undo = [Action::Close, Action::TearDown, Action::Release];
+        self.unwind(SessionState::Closed, undo);
+    }
+
+    fn unwind(&mut self, then: SessionState, undo: impl IntoIterator<Item = Action>) {
+        if self.state == SessionState::Closed {
+            return;
+        }
+        self.state = SessionState::Disconnecting;
+        self.phase = Phase::Unwinding(then);
+        self.deadline = None;
+        self.wake = None;
+        self.leased = false;
+        self.actions = undo.into_iter().collect();
+    }
+
+    fn unwound(&mut self, then: SessionState) {
+        if self.actions.is_empty() && self.unanswered == 0 {
+            self.state = then;
+            self.phase = Phase::Resting;
+        }
+    }
+
+    fn overdue(&self) -> Reason {
+        match self.phase {
+            Phase::Handshaking => Reason {
+                code: Code::HandshakeTimeout,
+                detail: "the gateway did not answer within the deadline: check its endpoint and \
+                         public key, and that it knows the credential's key"
+                    .into(),
+            },
+            Phase::Sealing
+            | Phase::Claiming
+            | Phase::Raising
+            | Phase::Opening
+            | Phase::Open
+            | Phase::Resealing
+            | Phase::Waiting
+            | Phase::Unwinding(_)
+            | Phase::Resting => Reason {
+                code: Code::DeadlineExceeded,
+                detail: format!("the deadline passed while {}", self.phase.doing()),
+            },
+        }
+    }
+
+    fn enter(&mut self, phase: Phase, action: Action) {
+        self.phase = phase;
+        self.push(action);
+    }
+
+    fn push(&mut self, action: Action) {
+        self.actions.push_back(action);
+    }
+}
+
+impl Phase {
+    fn doing(&self) -> &'static str {
+        match self {
+            Self::Sealing => "sealing the container",
+            Self::Claiming => "taking the credential's lease",
+            Self::Raising => "bringing the tunnel up",
+            Self::Handshaking => "waiting for the gateway",
+            Self::Opening => "opening the seal",
+            Self::Resealing => "sealing the container again",
+            Self::Unwinding(_) => "undoing the attach",
+            Self::Open | Self::Waiting | Self::Resting => "waiting",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,5 @@
+//! One container's egress, from attach to detach.
+
+mod machine;
+
+pub use machine::{Action, Input, Machine};

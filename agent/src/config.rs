@@ -1,0 +1,432 @@
+//! `agent.toml`: every setting, its default, and what it may be.
+
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
+use serde::{Deserialize, Serialize};
+
+/// The whole file. Every key has a default; an unknown one is an error.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// Sockets and what else must not outlive a reboot. Made with mode 0755.
+    pub run_dir: PathBuf,
+    /// The store and its key. Made with mode 0700.
+    pub state_dir: PathBuf,
+    /// The launchers' and operators' socket.
+    pub api: Api,
+    /// `/metrics`, `/livez` and `/readyz`.
+    pub metrics: Metrics,
+    /// Sessions and the namespaces they may be in.
+    pub sessions: Sessions,
+    /// What may leave a container through its tunnel.
+    pub containment: Containment,
+    /// `WireGuard` tunnels.
+    pub wireguard: Wireguard,
+    /// The unprivileged packet process.
+    pub dataplane: Dataplane,
+    /// The log on standard error.
+    pub log: Log,
+}
+
+/// `[api]`
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Api {
+    /// Path of the socket; empty is `agent.sock` in the run directory.
+    pub socket: PathBuf,
+    /// Name or number of the group that may connect to it. A group this host does not know leaves
+    /// it to root.
+    pub group: String,
+}
+
+/// `[metrics]`
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Metrics {
+    /// Where to listen; absent by an empty string.
+    pub listen: String,
+    /// Seconds between two readings of the tunnels' and seals' counters.
+    pub interval_s: u64,
+}
+
+/// `[sessions]`
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Sessions {
+    /// The most sessions at one time.
+    pub limit: usize,
+    /// The most attaches that work at one time; others wait within their deadline.
+    pub concurrency: usize,
+    /// Where namespace files may be.
+    pub netns_roots: Vec<PathBuf>,
+    /// The tunnel's device in a container.
+    pub interface: String,
+    /// Seconds that running attaches have when the agent is told to stop.
+    pub stop_s: u64,
+}
+
+/// `[containment]`
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Containment {
+    /// Destinations refused through every tunnel: private and link-local networks, so that a
+    /// gateway's own network and clouds' metadata services stay out of reach.
+    pub refuse: Vec<IpNet>,
+    /// Exceptions to `refuse`. The tunnel's resolvers are always allowed on port 53 and 853.
+    pub allow: Vec<IpNet>,
+}
+
+/// `[wireguard]`
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Wireguard {
+    /// Where a device is made: `moved` creates it in the host's namespace and moves it, so that a
+    /// dead container's namespace ends; `inside` saves the 20 ms of the move and keeps the
+    /// namespace until the agent lets go.
+    pub device: DevicePlacement,
+    /// Mark of the outer packets, for policy routing on the host; 0 is none.
+    pub mark: u32,
+    /// Bytes of socket buffer each way.
+    pub buffer: usize,
+}
+
+/// Where a tunnel's device is made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum DevicePlacement {
+    /// In the host's namespace, then moved.
+    Moved,
+    /// In the container's namespace.
+    Inside,
+}
+
+/// `[dataplane]`
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Dataplane {
+    /// Its user, by number; it needs no passwd entry and must own nothing else.
+    pub uid: u32,
+    /// Its group.
+    pub gid: u32,
+    /// Its threads; 0 is one per core, at most 4.
+    pub workers: usize,
+}
+
+/// `[log]`
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Log {
+    /// `json` or `text`.
+    pub format: LogFormat,
+    /// `error`, `warn`, `info`, `debug` or `trace`, or tracing's filter directives.
+    pub level: String,
+}
+
+/// How a log line is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// One object a line.
+    Json,
+    /// For people.
+    Text,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            run_dir: "/run/egress-agent".into(),
+            state_dir: "/var/lib/egress-agent".into(),
+            api: Api::default(),
+            metrics: Metrics::default(),
+            sessions: Sessions::default(),
+            containment: Containment::default(),
+            wireguard: Wireguard::default(),
+            dataplane: Dataplane::default(),
+            log: Log::default(),
+        }
+    }
+}
+
+impl Default for Api {
+    fn default() -> Self {
+        Self {
+            socket: PathBuf::new(),
+            group: "egress".into(),
+        }
+    }
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self {
+            listen: "127.0.0.1:9586".into(),
+            interval_s: 5,
+        }
+    }
+}
+
+impl Default for Sessions {
+    fn default() -> Self {
+        Self {
+            limit: 4096,
+            concurrency: 32,
+            netns_roots: vec!["/run/netns".into(), "/run/docker/netns".into()],
+            interface: "eg0".into(),
+            stop_s: 10,
+        }
+    }
+}
+
+impl Default for Containment {
+    fn default() -> Self {
+        let v4 = [
+            (Ipv4Addr::new(0, 0, 0, 0), 8),
+            (Ipv4Addr::new(10, 0, 0, 0), 8),
+            (Ipv4Addr::new(100, 64, 0, 0), 10),
+            (Ipv4Addr::new(127, 0, 0, 0), 8),
+            (Ipv4Addr::new(169, 254, 0, 0), 16),
+            (Ipv4Addr::new(172, 16, 0, 0), 12),
+            (Ipv4Addr::new(192, 168, 0, 0), 16),
+            (Ipv4Addr::new(224, 0, 0, 0), 4),
+            (Ipv4Addr::BROADCAST, 32),
+        ];
+        let v6 = [
+            (Ipv6Addr::new(0xfc00, 0, 0, 0, 0, 0, 0, 0), 7),
+            (Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 0), 10),
+            (Ipv6Addr::new(0xff00, 0, 0, 0, 0, 0, 0, 0), 8),
+        ];
+        let v4 = v4.map(|(address, len)| IpNet::V4(Ipv4Net::new_assert(address, len)));
+        let v6 = v6.map(|(address, len)| IpNet::V6(Ipv6Net::new_assert(address, len)));
+        Self {
+            refuse: v4.into_iter().chain(v6).collect(),
+            allow: Vec::new(),
+        }
+    }
+}
+
+impl Default for Wireguard {
+    fn default() -> Self {
+        Self {
+            device: DevicePlacement::Moved,
+            mark: 0,
+            buffer: 4 << 20,
+        }
+    }
+}
+
+impl Default for Dataplane {
+    fn default() -> Self {
+        Self {
+            uid: 64_990,
+            gid: 64_990,
+            workers: 0,
+        }
+    }
+}
+
+impl Default for Log {
+    fn default() -> Self {
+        Self {
+            format: LogFormat::Json,
+            level: "info".into(),
+        }
+    }
+}
+
+/// Why `agent.toml` is not used.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// It cannot be read.
+    #[error("read {path}")]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// It is not TOML of the documented form. The parser's text shows the line.
+    #[error("{path}: {fault}")]
+    Syntax {
+        /// The file.
+        path: PathBuf,
+        /// Line, column and what was expected.
+        fault: String,
+    },
+    /// Values that cannot work, all of them.
+    #[error("{path}: {}", .faults.join("; "))]
+    Values {
+        /// The file.
+        path: PathBuf,
+        /// `key: what is expected`.
+        faults: Vec<String>,
+    },
+}
+
+impl Config {
+    /// Reads a file. A file that is not there is an error: the caller decides on defaults.
+    pub fn read(path: &Path) -> Result<Self, ConfigError> {
+        let text = std::fs::read_to_string(path).map_err(|source| ConfigError::Read {
+            path: path.into(),
+            source,
+        })?;
+        Self::parse(&text, path)
+    }
+
+    /// Takes the file's text; `path` is for the errors.
+    pub fn parse(text: &str, path: &Path) -> Result<Self, ConfigError> {
+        let config: Self = toml::from_str(text).map_err(|error| ConfigError::Syntax {
+            path: path.into(),
+            fault: error.to_string(),
+        })?;
+        let faults = config.faults();
+        if faults.is_empty() {
+            Ok(config)
+        } else {
+            Err(ConfigError::Values {
+                path: path.into(),
+                faults,
+            })
+        }
+    }
+
+    fn faults(&self) -> Vec<String> {
+        let name = &self.sessions.interface;
+        let roots_absolute = self
+            .sessions
+            .netns_roots
+            .iter()
+            .all(|root| root.is_absolute());
+        let listen = &self.metrics.listen;
+        let checks = [
+            (
+                self.run_dir.is_absolute(),
+                "run_dir: expected an absolute path",
+            ),
+            (
+                self.state_dir.is_absolute(),
+                "state_dir: expected an absolute path",
+            ),
+            (
+                roots_absolute,
+                "sessions.netns_roots: expected absolute paths",
+            ),
+            (
+                self.sessions.limit > 0,
+                "sessions.limit: expected at least 1",
+            ),
+            (
+                self.sessions.concurrency > 0,
+                "sessions.concurrency: expected at least 1",
+            ),
+            (
+                is_interface_name(name),
+                "sessions.interface: expected 1 to 15 letters, digits, '-' or '_'",
+            ),
+            (
+                listen.is_empty() || listen.parse::<SocketAddr>().is_ok(),
+                "metrics.listen: expected address:port, or \"\" for none",
+            ),
+            (
+                self.metrics.interval_s > 0,
+                "metrics.interval_s: expected at least 1",
+            ),
+            (
+                self.dataplane.uid != 0 && self.dataplane.gid != 0,
+                "dataplane.uid, dataplane.gid: expected a user and group that are not root",
+            ),
+            (
+                self.dataplane.workers <= 64,
+                "dataplane.workers: expected at most 64",
+            ),
+        ];
+        checks
+            .iter()
+            .filter(|(ok, _)| !ok)
+            .map(|(_, fault)| (*fault).to_owned())
+            .collect()
+    }
+
+    /// The API's socket.
+    pub fn api_socket_path(&self) -> PathBuf {
+        if self.api.socket.as_os_str().is_empty() {
+            return self.run_dir.join("agent.sock");
+        }
+        self.api.socket.clone()
+    }
+
+    /// The data plane's socket: in a directory that only root enters.
+    pub fn dataplane_socket_path(&self) -> PathBuf {
+        self.run_dir.join("private/dataplane.sock")
+    }
+
+    /// The store's file.
+    pub fn store_path(&self) -> PathBuf {
+        self.state_dir.join("store.sqlite")
+    }
+
+    /// The file of the key that the store's secrets are sealed with; `EGRESS_STORE_KEY_FILE`
+    /// comes first, so that systemd's `LoadCredential` can hand it in.
+    pub fn store_key_path(&self) -> PathBuf {
+        std::env::var_os("EGRESS_STORE_KEY_FILE")
+            .map_or_else(|| self.state_dir.join("store.key"), PathBuf::from)
+    }
+}
+
+fn is_interface_name(name: &str) -> bool {
+    let allowed = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_');
+    (1..=15).contains(&name.len()) && name.bytes().all(allowed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> Result<Config, ConfigError> {
+        Config::parse(text, Path::new("agent.toml"))
+    }
+
+    #[test]
+    fn an_empty_file_is_the_defaults() {
+        assert_eq!(parse("").unwrap(), Config::default());
+    }
+
+    #[test]
+    fn an_unknown_key_is_an_error_with_its_line() {
+        let error = parse("[sessions]\nlimits = 4\n").unwrap_err().to_string();
+        assert!(
+            error.contains("line 2") && error.contains("`limit`"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn all_bad_values_are_told_at_once() {
+        let text = "run_dir = \"x\"\n[sessions]\nlimit = 0\ninterface = \"a b\"\n";
+        let error = parse(text).unwrap_err().to_string();
+        for key in ["run_dir", "sessions.limit", "sessions.interface"] {
+            assert!(error.contains(key), "{error}");
+        }
+    }
+
+    #[test]
+    fn the_default_shield_covers_metadata_and_private_networks() {
+        let refuse = Containment::default().refuse;
+        for address in [
+            "169.254.169.254",
+            "10.1.2.3",
+            "172.31.0.1",
+            "192.168.1.1",
+            "fe80::1",
+        ] {
+            let address = address.parse::<std::net::IpAddr>().unwrap();
+            assert!(
+                refuse.iter().any(|net| net.contains(&address)),
+                "{address} is open"
+            );
+        }
+    }
+}
