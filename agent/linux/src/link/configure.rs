@@ -1,0 +1,269 @@
+//! Making a link what it is wanted to be.
+
+use std::{fs, io, net::IpAddr, path::PathBuf};
+
+use ipnet::IpNet;
+use netlink_packet_core::{NLM_F_CREATE, NLM_F_EXCL};
+use netlink_packet_route::{
+    AddressFamily, RouteNetlinkMessage,
+    address::{AddressAttribute, AddressFlags, AddressMessage, AddressScope},
+    link::{LinkAttribute, LinkFlags, LinkMessage},
+    route::{
+        RouteAddress, RouteAttribute, RouteHeader, RouteMessage, RouteProtocol, RouteScope,
+        RouteType,
+    },
+};
+use rustix::net::{SocketType, netdevice::name_to_index, socket};
+
+use super::list::address;
+use crate::netlink::Socket;
+
+/// The kernel gives this to `lo` in every namespace.
+const LOOPBACK: u32 = 1;
+
+/// What a link is wanted to be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Interface {
+    /// Which link.
+    pub name: String,
+    /// Its addresses, as in wg-quick's `Address`. Without an IPv6 one the link has no IPv6.
+    pub addresses: Vec<IpNet>,
+    /// In bytes; with IPv6 at least 1280.
+    pub mtu: u16,
+    /// What goes out by it. Those of a family that it has no address of are left out, so that
+    /// such packets are refused at once.
+    pub routes: Vec<IpNet>,
+}
+
+/// What could not be set.
+#[derive(Debug, thiserror::Error)]
+pub enum LinkError {
+    /// No netlink socket, or a list could not be read.
+    #[error("read the links, addresses and routes")]
+    Read(#[source] io::Error),
+    /// There is no such link.
+    #[error("find the link {name}")]
+    Missing {
+        /// Its name.
+        name: String,
+        /// Why.
+        source: io::Error,
+    },
+    /// It was not switched on, or not given its MTU.
+    #[error("set up the link {name}")]
+    Up {
+        /// Its name.
+        name: String,
+        /// Why.
+        source: io::Error,
+    },
+    /// A setting below /proc/sys/net.
+    #[error("set {} to {value}", path.display())]
+    Sysctl {
+        /// Which.
+        path: PathBuf,
+        /// The value it was to have.
+        value: &'static str,
+        /// Why.
+        source: io::Error,
+    },
+    /// An address was not added or removed.
+    #[error("{operation} the address {address}")]
+    Address {
+        /// `add` or `remove`.
+        operation: &'static str,
+        /// Which.
+        address: IpNet,
+        /// Why.
+        source: io::Error,
+    },
+    /// A route was not added or removed. `EEXIST`: another link has that route.
+    #[error("{operation} the route to {route}")]
+    Route {
+        /// `add` or `remove`.
+        operation: &'static str,
+        /// Which.
+        route: IpNet,
+        /// Why.
+        source: io::Error,
+    },
+}
+
+/// Makes the link and `lo` so: up, with these addresses and routes and no others, and closed to
+/// what the other end of it might want to configure. Called again it changes only what differs,
+/// new before old.
+pub fn configure(wanted: &Interface) -> Result<(), LinkError> {
+    let socket = Socket::route().map_err(LinkError::Read)?;
+    let index = index(&wanted.name)
+        .map_err(|source| LinkError::Missing { name: wanted.name.clone(), source })?;
+    let has_v6 = wanted.addresses.iter().any(is_v6);
+    let has_v4 = wanted.addresses.iter().any(|address| !is_v6(address));
+
+    set_sysctls(&wanted.name, has_v6)?;
+    up(&socket, LOOPBACK, "lo", None)?;
+    set_addresses(&socket, index, &wanted.addresses)?;
+    up(&socket, index, &wanted.name, Some(wanted.mtu))?;
+    let reachable = |route: &&IpNet| if is_v6(route) { has_v6 } else { has_v4 };
+    let routes = wanted.routes.iter().filter(reachable).map(IpNet::trunc).collect();
+    set_routes(&socket, index, routes)
+}
+
+fn is_v6(net: &IpNet) -> bool {
+    net.addr().is_ipv6()
+}
+
+fn index(name: &str) -> io::Result<u32> {
+    let any = socket(rustix::net::AddressFamily::UNIX, SocketType::DGRAM, None)?;
+    Ok(name_to_index(&any, name)?)
+}
+
+fn set_sysctls(name: &str, has_v6: bool) -> Result<(), LinkError> {
+    let v4 = format!("/proc/sys/net/ipv4/conf/{name}");
+    // The tunnel's address is told to nobody on another link (MLLVD-CR-24-03).
+    set_sysctl(&v4, "arp_ignore", "2")?;
+    // Only what the routes would answer by this link may come in by it (CVE-2019-14899).
+    set_sysctl(&v4, "rp_filter", "1")?;
+    set_sysctl(&v4, "accept_redirects", "0")?;
+    // Removing an address must not take along its neighbours of the same network.
+    set_sysctl(&v4, "promote_secondaries", "1")?;
+
+    let v6 = format!("/proc/sys/net/ipv6/conf/{name}");
+    if !has_v6 && !fs::exists(&v6).unwrap_or(true) {
+        return Ok(()); // A kernel without IPv6.
+    }
+    set_sysctl(&v6, "accept_ra", "0")?;
+    set_sysctl(&v6, "accept_redirects", "0")?;
+    // No link-local address: none was given, and a made-up one would be seen at the other end.
+    set_sysctl(&v6, "addr_gen_mode", "1")?;
+    // Docker switches it off for new links of a container that has no IPv6 itself.
+    set_sysctl(&v6, "disable_ipv6", if has_v6 { "0" } else { "1" })
+}
+
+/// /proc/sys/net shows the namespace of the thread that opens it. Writing costs the kernel more
+/// than reading: disable_ipv6 notifies everybody even when it stays as it is.
+fn set_sysctl(dir: &str, key: &str, value: &'static str) -> Result<(), LinkError> {
+    let path = PathBuf::from(dir).join(key);
+    let is = fs::read_to_string(&path);
+    if is.is_ok_and(|is| is.trim() == value) {
+        return Ok(());
+    }
+    fs::write(&path, value).map_err(|source| LinkError::Sysctl { path, value, source })
+}
+
+fn up(socket: &Socket, index: u32, name: &str, mtu: Option<u16>) -> Result<(), LinkError> {
+    let mut message = LinkMessage::default();
+    message.header.index = index;
+    message.header.flags = LinkFlags::Up;
+    message.header.change_mask = LinkFlags::Up;
+    message.attributes.extend(mtu.map(|mtu| LinkAttribute::Mtu(mtu.into())));
+    let result = socket.request(RouteNetlinkMessage::SetLink(message), 0);
+    result.map(drop).map_err(|source| LinkError::Up { name: name.to_owned(), source })
+}
+
+fn set_addresses(socket: &Socket, index: u32, wanted: &[IpNet]) -> Result<(), LinkError> {
+    let all = socket.dump(RouteNetlinkMessage::GetAddress(AddressMessage::default()));
+    let all = all.map_err(LinkError::Read)?;
+    let ours = all.iter().filter_map(address).filter(|(link, _)| *link == index);
+    let has: Vec<IpNet> = ours.map(|(_, net)| net).collect();
+
+    for address in wanted.iter().filter(|address| !has.contains(address)) {
+        let message = RouteNetlinkMessage::NewAddress(address_message(index, *address));
+        socket
+            .request(message, NLM_F_CREATE | NLM_F_EXCL)
+            .map_err(|source| LinkError::Address { operation: "add", address: *address, source })?;
+    }
+    for address in has.iter().filter(|address| !wanted.contains(address)) {
+        let message = RouteNetlinkMessage::DelAddress(address_message(index, *address));
+        socket.request(message, 0).map_err(|source| LinkError::Address {
+            operation: "remove",
+            address: *address,
+            source,
+        })?;
+    }
+    Ok(())
+}
+
+fn address_message(index: u32, address: IpNet) -> AddressMessage {
+    let mut message = AddressMessage::default();
+    message.header.family = family(address);
+    message.header.prefix_len = address.prefix_len();
+    message.header.scope = AddressScope::Universe;
+    message.header.index = index;
+    message.attributes =
+        vec![AddressAttribute::Local(address.addr()), AddressAttribute::Address(address.addr())];
+    if is_v6(&address) {
+        // Nobody else is on the link; a tentative address could not be used for a second.
+        message.attributes.push(AddressAttribute::Flags(AddressFlags::Nodad));
+    }
+    message
+}
+
+fn set_routes(socket: &Socket, index: u32, wanted: Vec<IpNet>) -> Result<(), LinkError> {
+    let all = socket.dump(RouteNetlinkMessage::GetRoute(RouteMessage::default()));
+    let all = all.map_err(LinkError::Read)?;
+    let has: Vec<IpNet> = all.iter().filter_map(|message| route(message, index)).collect();
+
+    for route in wanted.iter().filter(|route| !has.contains(route)) {
+        let message = RouteNetlinkMessage::NewRoute(route_message(index, *route));
+        socket.request(message, NLM_F_CREATE | NLM_F_EXCL).map_err(|source| LinkError::Route {
+            operation: "add",
+            route: *route,
+            source,
+        })?;
+    }
+    for route in has.iter().filter(|route| !wanted.contains(route)) {
+        let message = RouteNetlinkMessage::DelRoute(route_message(index, *route));
+        socket.request(message, 0).map_err(|source| LinkError::Route {
+            operation: "remove",
+            route: *route,
+            source,
+        })?;
+    }
+    Ok(())
+}
+
+fn route_message(index: u32, route: IpNet) -> RouteMessage {
+    let mut message = RouteMessage::default();
+    message.header = RouteHeader {
+        address_family: family(route),
+        destination_prefix_length: route.prefix_len(),
+        table: RouteHeader::RT_TABLE_MAIN,
+        protocol: RouteProtocol::Static,
+        scope: if is_v6(&route) { RouteScope::Universe } else { RouteScope::Link },
+        kind: RouteType::Unicast,
+        ..RouteHeader::default()
+    };
+    message.attributes = vec![
+        RouteAttribute::Destination(RouteAddress::from(route.network())),
+        RouteAttribute::Oif(index),
+    ];
+    message
+}
+
+/// The destination of a route that somebody set on the link; the kernel's own come and go with
+/// the addresses.
+fn route(message: &RouteNetlinkMessage, index: u32) -> Option<IpNet> {
+    let RouteNetlinkMessage::NewRoute(message) = message else { return None };
+    let header = &message.header;
+    if header.table != RouteHeader::RT_TABLE_MAIN
+        || header.protocol == RouteProtocol::Kernel
+        || !message.attributes.contains(&RouteAttribute::Oif(index))
+    {
+        return None;
+    }
+    let to = message.attributes.iter().find_map(|attribute| match attribute {
+        RouteAttribute::Destination(RouteAddress::Inet(to)) => Some(IpAddr::from(*to)),
+        RouteAttribute::Destination(RouteAddress::Inet6(to)) => Some(IpAddr::from(*to)),
+        _ => None,
+    });
+    // The default route has no destination.
+    let to = to.unwrap_or(match header.address_family {
+        AddressFamily::Inet6 => std::net::Ipv6Addr::UNSPECIFIED.into(),
+        _ => std::net::Ipv4Addr::UNSPECIFIED.into(),
+    });
+    IpNet::new(to, header.destination_prefix_length).ok()
+}
+
+fn family(net: IpNet) -> AddressFamily {
+    if is_v6(&net) { AddressFamily::Inet6 } else { AddressFamily::Inet }
+}

@@ -1,0 +1,181 @@
+//! Requests over a netlink socket, answered by the kernel before the call returns.
+
+use std::{
+    cell::Cell,
+    io,
+    os::fd::{AsFd, BorrowedFd, OwnedFd},
+};
+
+use netlink_packet_core::{
+    NLM_F_ACK, NLM_F_DUMP, NLM_F_REQUEST, NetlinkDeserializable, NetlinkMessage, NetlinkPayload,
+    NetlinkSerializable,
+};
+use rustix::net::{
+    AddressFamily, Protocol, RecvFlags, SendFlags, SocketFlags, SocketType, bind,
+    netlink::{self, SocketAddrNetlink},
+    recv, send, socket_with,
+};
+
+/// `NETLINK_ROUTE` is number 0, and so is no protocol.
+const ROUTE: Option<Protocol> = None;
+/// More than the kernel puts into one read: its dumps come in pieces of at most 32 KiB.
+const BUFFER: usize = 64 * 1024;
+
+/// Talks to the netlink of the namespace that it was opened in, and keeps that namespace alive.
+pub(crate) struct Socket {
+    fd: OwnedFd,
+    sequence: Cell<u32>,
+}
+
+impl Socket {
+    /// To links, addresses and routes.
+    pub(crate) fn route() -> io::Result<Socket> {
+        Self::open(ROUTE)
+    }
+
+    /// To nftables.
+    pub(crate) fn netfilter() -> io::Result<Socket> {
+        Self::open(Some(netlink::NETFILTER))
+    }
+
+    fn open(protocol: Option<Protocol>) -> io::Result<Socket> {
+        let fd = open(protocol, SocketFlags::empty(), 0)?;
+        Ok(Socket { fd, sequence: Cell::new(0) })
+    }
+
+    /// Sends a request and returns what the kernel answered: for a change nothing, for a question
+    /// the answer. `flags` come beside `NLM_F_REQUEST` and `NLM_F_ACK`.
+    pub(crate) fn request<M>(&self, message: M, flags: u16) -> io::Result<Vec<M>>
+    where
+        M: NetlinkSerializable + NetlinkDeserializable,
+    {
+        self.send(message, flags | NLM_F_REQUEST | NLM_F_ACK)?;
+        self.answers()
+    }
+
+    /// Asks for all objects of a kind.
+    pub(crate) fn dump<M>(&self, message: M) -> io::Result<Vec<M>>
+    where
+        M: NetlinkSerializable + NetlinkDeserializable,
+    {
+        self.send(message, NLM_F_REQUEST | NLM_F_DUMP)?;
+        self.answers()
+    }
+
+    fn send<M: NetlinkSerializable>(&self, message: M, flags: u16) -> io::Result<()> {
+        self.sequence.set(self.sequence.get().wrapping_add(1));
+        let payload = NetlinkPayload::InnerMessage(message);
+        let mut packet = NetlinkMessage::new(Default::default(), payload);
+        packet.header.flags = flags;
+        packet.header.sequence_number = self.sequence.get();
+        packet.finalize();
+        let mut bytes = vec![0; packet.buffer_len()];
+        packet.serialize(&mut bytes);
+        send(&self.fd, &bytes, SendFlags::empty())?;
+        Ok(())
+    }
+
+    fn answers<M: NetlinkDeserializable>(&self) -> io::Result<Vec<M>> {
+        let mut buffer = vec![0; BUFFER];
+        let mut answers = Vec::new();
+        loop {
+            for packet in receive(&self.fd, &mut buffer)? {
+                let packet = packet?;
+                if packet.header.sequence_number == self.sequence.get()
+                    && take(packet.payload, &mut answers)?
+                {
+                    return Ok(answers);
+                }
+            }
+        }
+    }
+}
+
+/// Puts an answer to the others; true when it was the last.
+fn take<M>(payload: NetlinkPayload<M>, answers: &mut Vec<M>) -> io::Result<bool> {
+    match payload {
+        NetlinkPayload::InnerMessage(message) => {
+            answers.push(message);
+            Ok(false)
+        }
+        NetlinkPayload::Error(error) if error.code.is_some() => Err(error.to_io()),
+        NetlinkPayload::Done(done) if done.code != 0 => {
+            Err(io::Error::from_raw_os_error(-done.code))
+        }
+        NetlinkPayload::Error(_) | NetlinkPayload::Done(_) => Ok(true),
+        _ => Ok(false),
+    }
+}
+
+/// News of some multicast groups, for an event loop.
+pub(crate) struct Subscription {
+    fd: OwnedFd,
+}
+
+impl Subscription {
+    /// Hears the groups (`RTNLGRP_*`, each at most 32) of the namespace it is opened in.
+    pub(crate) fn route(groups: &[u32]) -> io::Result<Subscription> {
+        let mask = groups.iter().fold(0, |mask, group| mask | 1 << (group - 1));
+        let fd = open(ROUTE, SocketFlags::NONBLOCK, mask)?;
+        Ok(Subscription { fd })
+    }
+
+    /// What is waiting; a message that this crate cannot read is an error of its own. As a whole
+    /// it fails with `ENOBUFS`, once, when the kernel had to drop news.
+    pub(crate) fn read<M: NetlinkDeserializable>(&self) -> io::Result<Vec<io::Result<M>>> {
+        let mut buffer = vec![0; BUFFER];
+        let mut news = Vec::new();
+        loop {
+            match receive(&self.fd, &mut buffer) {
+                Ok(packets) => news.extend(packets.filter_map(inner)),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(news),
+                Err(error) => return Err(error),
+            }
+        }
+    }
+}
+
+impl AsFd for Subscription {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+}
+
+fn inner<M>(packet: io::Result<NetlinkMessage<M>>) -> Option<io::Result<M>> {
+    match packet.map(|packet| packet.payload) {
+        Ok(NetlinkPayload::InnerMessage(message)) => Some(Ok(message)),
+        Ok(_) => None,
+        Err(error) => Some(Err(error)),
+    }
+}
+
+fn open(protocol: Option<Protocol>, flags: SocketFlags, groups: u32) -> io::Result<OwnedFd> {
+    let flags = flags | SocketFlags::CLOEXEC;
+    let fd = socket_with(AddressFamily::NETLINK, SocketType::RAW, flags, protocol)?;
+    bind(&fd, &SocketAddrNetlink::new(0, groups))?;
+    Ok(fd)
+}
+
+/// One read, cut into its messages.
+fn receive<'b, M: NetlinkDeserializable>(
+    fd: &OwnedFd,
+    buffer: &'b mut [u8],
+) -> io::Result<impl Iterator<Item = io::Result<NetlinkMessage<M>>> + use<'b, M>> {
+    let (_, length) = recv(fd, &mut *buffer, RecvFlags::TRUNC)?;
+    if length > buffer.len() {
+        return Err(io::Error::new(io::ErrorKind::InvalidData, "netlink message too long"));
+    }
+    let mut rest = &buffer[..length];
+    Ok(std::iter::from_fn(move || {
+        let (packet, after) = cut(rest)?;
+        rest = after;
+        Some(NetlinkMessage::deserialize(packet).map_err(io::Error::other))
+    }))
+}
+
+/// The first message and what comes after its padding.
+fn cut(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
+    let length = u32::from_ne_bytes(*bytes.first_chunk()?) as usize;
+    let packet = bytes.get(..length).filter(|packet| !packet.is_empty())?;
+    Some((packet, bytes.get(length.next_multiple_of(4)..).unwrap_or_default()))
+}

@@ -1,0 +1,107 @@
+//! TUN devices: made in the host's namespace, moved into a container's.
+
+use std::{
+    io,
+    os::fd::{AsFd, AsRawFd, FromRawFd, IntoRawFd, OwnedFd},
+};
+
+use netlink_packet_route::{
+    RouteNetlinkMessage,
+    link::{LinkAttribute, LinkMessage},
+};
+use rustix::net::{AddressFamily, SocketType, netdevice::name_to_index, socket};
+
+use crate::{netlink::Socket, netns::Netns};
+
+/// A device and the end that its packets come out of and go in by.
+///
+/// It is gone when the last duplicate of `fd` is closed. The namespace it was *made* in stays
+/// alive for as long as `fd`; the one that it was moved to does not, and when that dies reads
+/// fail with `EBADFD`, which epoll shows as `EPOLLERR` alone.
+#[derive(Debug)]
+pub struct Device {
+    /// Non-blocking; one packet a read and a write, without any header unless `offload` says so.
+    pub fd: OwnedFd,
+    /// Its number in the namespace it was made in; the kernel may change it with a move.
+    pub index: u32,
+    /// Its name there.
+    pub name: String,
+}
+
+/// How packets pass between us and the kernel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Offload {
+    /// One packet of at most the MTU at a time.
+    Off,
+    /// A 10-byte `virtio_net_hdr` before packets of up to 64 KiB, of which checksums and
+    /// segmentation are ours to do (TSO, and USO where the kernel has it).
+    VnetHeader,
+}
+
+/// Why a device was not made or moved.
+#[derive(Debug, thiserror::Error)]
+pub enum TunError {
+    /// There is no device then.
+    #[error("make the device {name}")]
+    Create {
+        /// Its name.
+        name: String,
+        /// Why.
+        source: io::Error,
+    },
+    /// The device is where it was.
+    #[error("move the device {index} to be {name} in network namespace {cookie}")]
+    Move {
+        /// The device's number where it is.
+        index: u32,
+        /// The name it was to have.
+        name: String,
+        /// The namespace it was to be in.
+        cookie: u64,
+        /// Why.
+        source: io::Error,
+    },
+}
+
+/// Makes a device in the calling thread's namespace, down and without addresses. `name` has at
+/// most 15 bytes; the kernel replaces a `%d` in it by the first free number.
+pub fn create(name: &str, mtu: u16, offload: Offload) -> Result<Device, TunError> {
+    make(name, mtu, offload).map_err(|source| TunError::Create { name: name.to_owned(), source })
+}
+
+fn make(name: &str, mtu: u16, offload: Offload) -> io::Result<Device> {
+    let device = tun_rs::DeviceBuilder::new()
+        .name(name)
+        .mtu(mtu)
+        .enable(false)
+        .with(|linux| {
+            linux.offload(offload == Offload::VnetHeader);
+        })
+        .build_sync()?;
+    device.set_nonblocking(true)?;
+    let name = device.name()?;
+    // SAFETY: into_raw_fd gives up ownership of an open descriptor, so that it is only ours now.
+    let fd = unsafe { OwnedFd::from_raw_fd(device.into_raw_fd()) };
+    let any = socket(AddressFamily::UNIX, SocketType::DGRAM, None)?;
+    let index = name_to_index(&any, &name)?;
+    Ok(Device { fd, index, name })
+}
+
+/// Moves a device of the calling thread's namespace and renames it on the way. It arrives down
+/// and loses its addresses. Waits for the kernel's packet processing: up to tens of milliseconds.
+pub fn move_into(index: u32, netns: &Netns, new_name: &str) -> Result<(), TunError> {
+    let mut message = LinkMessage::default();
+    message.header.index = index;
+    message.attributes = vec![
+        LinkAttribute::NetNsFd(netns.as_fd().as_raw_fd()),
+        LinkAttribute::IfName(new_name.to_owned()),
+    ];
+    let set = |socket: Socket| socket.request(RouteNetlinkMessage::SetLink(message), 0);
+    let result = Socket::route().and_then(set);
+    result.map(drop).map_err(|source| TunError::Move {
+        index,
+        name: new_name.to_owned(),
+        cookie: netns.cookie(),
+        source,
+    })
+}
