@@ -18,3 +18,5 @@ pub mod firewall;
 pub mod id;
 pub mod secret;
 pub mod session;
+pub mod suggest;
+pub mod wireguard;

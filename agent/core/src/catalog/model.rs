@@ -1,6 +1,7 @@
 //! The catalog's records, field by field.
 
 use std::collections::BTreeSet;
+use std::fmt;
 use std::net::IpAddr;
 use std::num::NonZeroU32;
 
@@ -100,7 +101,7 @@ pub struct Provider {
 }
 
 /// One way out: a VPN server with a place on the map.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Gateway {
     /// Its id.
     pub id: GatewayId,
@@ -115,7 +116,8 @@ pub struct Gateway {
     /// Off: it is not offered.
     pub enabled: bool,
     /// wg-quick text, `.ovpn` text, or free-form for a custom provider. Holds no private key: that
-    /// of a WireGuard config is cut out when the record enters.
+    /// of a WireGuard config is cut out when the record enters. It may hold preshared keys, so it
+    /// is sealed at rest, and shown only through [`crate::wireguard::redact`].
     pub config: String,
     /// The id that a plugin service knows it by; unique in its provider.
     pub external_id: Option<String>,
@@ -123,6 +125,19 @@ pub struct Gateway {
     pub version: u64,
     /// What the world should see traffic come from.
     pub expected_exit: Option<ExpectedExit>,
+}
+
+impl fmt::Debug for Gateway {
+    /// Without the config, which may hold secrets.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Gateway")
+            .field("id", &self.id)
+            .field("provider_id", &self.provider_id)
+            .field("name", &self.name)
+            .field("enabled", &self.enabled)
+            .field("version", &self.version)
+            .finish_non_exhaustive()
+    }
 }
 
 /// What the world should see traffic through a gateway come from.
@@ -293,6 +308,17 @@ impl GatewayScope {
         match self {
             Self::All => true,
             Self::Selected(ids) => ids.contains(&gateway),
+        }
+    }
+}
+
+impl CredentialSecret {
+    /// Whether gateways of this kind take such a secret.
+    pub fn fits(&self, kind: ProviderType) -> bool {
+        kind == match self {
+            Self::UserPassword { .. } => ProviderType::Openvpn,
+            Self::PrivateKey(_) => ProviderType::Wireguard,
+            Self::Custom(_) => ProviderType::Custom,
         }
     }
 }

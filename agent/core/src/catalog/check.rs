@@ -1,0 +1,275 @@
+//! Whether records are sound, each by itself and all together.
+
+mod credential;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::Records;
+use super::model::{Gateway, GatewayScope, Owner, Provider, ProviderType};
+use crate::fault::{Faults, Finding};
+use crate::id::{CredentialId, GatewayId, MappingId, ProviderId};
+use crate::wireguard::{self, GatewayConfig, Rules};
+
+/// The most characters a name may have.
+pub const NAME_MAX: usize = 200;
+/// The most bytes an OpenVPN or custom config or a custom credential may have.
+pub const TEXT_MAX: usize = 256 * 1024;
+
+/// Names one record.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum RecordId {
+    Provider(ProviderId),
+    Gateway(GatewayId),
+    Mapping(MappingId),
+    Credential(CredentialId),
+    Workspace(String),
+}
+
+/// Checks records that are sorted by their keys. Gives what was found and, beside each gateway,
+/// its parsed WireGuard config.
+pub(super) fn check(
+    records: &Records,
+    place: &dyn Fn(&RecordId) -> Option<String>,
+) -> (Vec<Finding>, Vec<Option<GatewayConfig>>) {
+    let mut check = Check::new(records, place);
+    check.providers();
+    let configs = check.gateways();
+    check.mappings();
+    check.credentials(&configs);
+    check.workspaces();
+    (check.findings, configs)
+}
+
+struct Check<'a> {
+    records: &'a Records,
+    place: &'a dyn Fn(&RecordId) -> Option<String>,
+    providers: BTreeMap<ProviderId, &'a Provider>,
+    gateways: BTreeMap<GatewayId, &'a Gateway>,
+    findings: Vec<Finding>,
+}
+
+impl<'a> Check<'a> {
+    fn new(records: &'a Records, place: &'a dyn Fn(&RecordId) -> Option<String>) -> Self {
+        Self {
+            records,
+            place,
+            providers: records.providers.iter().map(|provider| (provider.id, provider)).collect(),
+            gateways: records.gateways.iter().map(|gateway| (gateway.id, gateway)).collect(),
+            findings: Vec::new(),
+        }
+    }
+
+    fn providers(&mut self) {
+        let mut ids = BTreeSet::new();
+        let mut names = BTreeSet::new();
+        for provider in &self.records.providers {
+            let at = RecordId::Provider(provider.id);
+            self.name(&provider.name, &at);
+            self.unique(ids.insert(provider.id), "id", &at);
+            self.unique(names.insert(&provider.name), "name", &at);
+        }
+    }
+
+    fn gateways(&mut self) -> Vec<Option<GatewayConfig>> {
+        let mut ids = BTreeSet::new();
+        let mut names = BTreeSet::new();
+        let mut external_ids = BTreeSet::new();
+        let mut configs = Vec::with_capacity(self.records.gateways.len());
+        for gateway in &self.records.gateways {
+            let at = RecordId::Gateway(gateway.id);
+            self.name(&gateway.name, &at);
+            self.line(&gateway.country, "country", &at);
+            self.line(&gateway.city, "city", &at);
+            self.unique(ids.insert(gateway.id), "id", &at);
+            self.unique(names.insert((gateway.provider_id, &gateway.name)), "name", &at);
+            let external_id = gateway.external_id.as_ref();
+            let new = external_id.is_none_or(|id| external_ids.insert((gateway.provider_id, id)));
+            self.unique(new, "external_id", &at);
+            configs.push(self.config(gateway));
+        }
+        configs
+    }
+
+    fn config(&mut self, gateway: &Gateway) -> Option<GatewayConfig> {
+        let at = RecordId::Gateway(gateway.id);
+        let provider = self.provider(gateway.provider_id, &at)?;
+        match provider.kind {
+            ProviderType::Wireguard => self.wireguard_config(gateway, provider),
+            ProviderType::Openvpn | ProviderType::Custom => {
+                self.bounded(&gateway.config, TEXT_MAX, "config", &at);
+                None
+            }
+        }
+    }
+
+    fn wireguard_config(
+        &mut self,
+        gateway: &Gateway,
+        provider: &Provider,
+    ) -> Option<GatewayConfig> {
+        let rules = Rules { split: provider.split, on_hooks: provider.on_hooks };
+        let (config, findings) = match wireguard::parse(&gateway.config, &rules) {
+            Ok((config, findings)) => (Some(config), findings),
+            Err(Faults(findings)) => (None, findings),
+        };
+        let prefix = self.field(&RecordId::Gateway(gateway.id), "config");
+        self.findings.extend(findings.into_iter().map(|finding| within(finding, &prefix)));
+        config
+    }
+
+    fn mappings(&mut self) {
+        let mut ids = BTreeSet::new();
+        for mapping in &self.records.mappings {
+            let at = RecordId::Mapping(mapping.id);
+            self.unique(ids.insert(mapping.id), "id", &at);
+            self.provider(mapping.provider_id, &at);
+            self.owner(&mapping.owner, &at);
+            self.scope(&mapping.gateways, mapping.provider_id, &at);
+        }
+    }
+
+    fn credentials(&mut self, configs: &[Option<GatewayConfig>]) {
+        let without_address = self.gateways_without_address(configs);
+        let mut ids = BTreeSet::new();
+        let mut names = BTreeSet::new();
+        let mut secrets = BTreeMap::new();
+        for credential in &self.records.credentials {
+            let at = RecordId::Credential(credential.id);
+            self.name(&credential.name, &at);
+            self.unique(ids.insert(credential.id), "id", &at);
+            self.unique(names.insert((credential.provider_id, &credential.name)), "name", &at);
+            self.owner(&credential.owner, &at);
+            self.scope(&credential.gateways, credential.provider_id, &at);
+            if let Some(provider) = self.provider(credential.provider_id, &at) {
+                self.credential(credential, provider, &without_address);
+            }
+            if let Some(identity) = credential::identity(credential) {
+                let first = *secrets.entry(identity).or_insert(credential);
+                self.secret_is_new(credential, first);
+            }
+        }
+    }
+
+    fn workspaces(&mut self) {
+        let mut names = BTreeSet::new();
+        for workspace in &self.records.workspaces {
+            let at = RecordId::Workspace(workspace.name.clone());
+            self.opaque_name(&workspace.name, "name", &at);
+            self.unique(names.insert(&workspace.name), "name", &at);
+        }
+    }
+
+    fn provider(&mut self, id: ProviderId, at: &RecordId) -> Option<&'a Provider> {
+        let found = self.providers.get(&id).copied();
+        if found.is_none() {
+            self.fault(at, "provider", "there is no such provider");
+        }
+        found
+    }
+
+    fn scope(&mut self, scope: &GatewayScope, provider: ProviderId, at: &RecordId) {
+        let GatewayScope::Selected(ids) = scope else { return };
+        if ids.is_empty() {
+            self.warning(at, "gateways", "an empty list allows no gateway");
+        }
+        for id in ids {
+            match self.gateways.get(id) {
+                None => self.fault(at, "gateways", format!("there is no gateway {id}")),
+                Some(gateway) if gateway.provider_id != provider => {
+                    let message = format!("gateway {} is another provider's", gateway.name);
+                    self.fault(at, "gateways", message);
+                }
+                Some(_) => {}
+            }
+        }
+    }
+
+    fn owner(&mut self, owner: &Owner, at: &RecordId) {
+        let (field, name) = match owner {
+            Owner::User(name) => ("user", name),
+            Owner::Group(name) => ("group", name),
+            Owner::Workspace(name) => ("workspace", name),
+        };
+        self.opaque_name(name, field, at);
+    }
+
+    fn unique(&mut self, is_new: bool, field: &str, at: &RecordId) {
+        if !is_new {
+            self.fault(at, field, "another record has the same");
+        }
+    }
+
+    /// A name that people give to records of ours.
+    fn name(&mut self, name: &str, at: &RecordId) {
+        self.opaque_name(name, "name", at);
+        if name.trim() != name {
+            self.fault(at, "name", "starts or ends with white space");
+        }
+    }
+
+    /// A name that is another system's.
+    fn opaque_name(&mut self, name: &str, field: &str, at: &RecordId) {
+        if name.is_empty() {
+            self.fault(at, field, "empty");
+        }
+        self.line(name, field, at);
+    }
+
+    fn line(&mut self, text: &str, field: &str, at: &RecordId) {
+        if text.chars().count() > NAME_MAX {
+            self.fault(at, field, format!("longer than {NAME_MAX} characters"));
+        }
+        if text.chars().any(char::is_control) {
+            self.fault(at, field, "holds a line break or another control character");
+        }
+    }
+
+    fn bounded(&mut self, text: &str, most: usize, field: &str, at: &RecordId) {
+        if text.len() > most {
+            self.fault(at, field, format!("{} bytes: at most {most}", text.len()));
+        }
+    }
+
+    fn fault(&mut self, at: &RecordId, field: &str, message: impl Into<String>) {
+        let field = self.field(at, field);
+        self.findings.push(Finding::fault(message).about(field));
+    }
+
+    fn warning(&mut self, at: &RecordId, field: &str, message: impl Into<String>) {
+        let field = self.field(at, field);
+        self.findings.push(Finding::warning(message).about(field));
+    }
+
+    fn field(&self, at: &RecordId, field: &str) -> String {
+        let record = (self.place)(at).unwrap_or_else(|| self.label(at));
+        format!("{record}.{field}")
+    }
+
+    /// What a record is called where it has no place in a document.
+    fn label(&self, at: &RecordId) -> String {
+        match at {
+            RecordId::Provider(id) => {
+                let name = self.providers.get(id).map_or("?", |provider| &provider.name);
+                format!("providers[{name}]")
+            }
+            RecordId::Gateway(id) => {
+                let gateway = self.gateways.get(id);
+                let name = gateway.map_or("?", |gateway| &gateway.name);
+                let provider = gateway.and_then(|gateway| self.providers.get(&gateway.provider_id));
+                format!("gateways[{}/{name}]", provider.map_or("?", |provider| &provider.name))
+            }
+            RecordId::Mapping(id) => format!("mappings[{id}]"),
+            RecordId::Credential(id) => format!("credentials[{id}]"),
+            RecordId::Workspace(name) => format!("workspaces[{name}]"),
+        }
+    }
+}
+
+/// A finding of a config text, as one of the record that holds the text.
+fn within(mut finding: Finding, prefix: &str) -> Finding {
+    finding.field = Some(match finding.field {
+        Some(field) => format!("{prefix}.{field}"),
+        None => prefix.to_owned(),
+    });
+    finding
+}

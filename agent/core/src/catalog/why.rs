@@ -1,0 +1,164 @@
+//! Why a gateway is not offered, in words for people and for programs.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use crate::api::Code;
+use crate::id::CredentialId;
+
+/// One reason against a gateway.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(tag = "why", rename_all = "snake_case")]
+pub enum Why {
+    /// No gateway of that id.
+    NoSuchGateway,
+    /// The provider is switched off.
+    ProviderDisabled,
+    /// The gateway is switched off.
+    GatewayDisabled,
+    /// No enabled mapping of the subject allows the gateway.
+    NoMapping,
+    /// A mapping of the user or a group would allow it, but only the workspace's own count.
+    OverriddenByWorkspace,
+    /// The subject owns no credential of the provider.
+    NoCredential,
+    /// A credential is switched off.
+    CredentialDisabled {
+        /// Which.
+        credential: CredentialId,
+        /// Its name.
+        name: String,
+    },
+    /// A credential does not open this gateway.
+    CredentialNotFor {
+        /// Which.
+        credential: CredentialId,
+        /// Its name.
+        name: String,
+    },
+    /// A credential's secret is not of the provider's type.
+    SecretDoesNotFit {
+        /// Which.
+        credential: CredentialId,
+        /// Its name.
+        name: String,
+    },
+    /// Neither the gateway's config nor the credential has a tunnel address.
+    NoAddress {
+        /// Which.
+        credential: CredentialId,
+        /// Its name.
+        name: String,
+    },
+    /// A credential carries as many connections as it may.
+    LimitReached {
+        /// Which.
+        credential: CredentialId,
+        /// Its name.
+        name: String,
+        /// Live connections, those of its whole account where it names one.
+        in_use: u32,
+        /// How many it may carry.
+        limit: u32,
+    },
+    /// A credential's WireGuard key is live towards this gateway.
+    KeyInUse {
+        /// Which.
+        credential: CredentialId,
+        /// Its name.
+        name: String,
+    },
+}
+
+impl fmt::Display for Why {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoSuchGateway => f.write_str("there is no such gateway"),
+            Self::ProviderDisabled => f.write_str("its provider is disabled"),
+            Self::GatewayDisabled => f.write_str("it is disabled"),
+            Self::NoMapping => f.write_str(
+                "no enabled mapping of the workspace, the user or the user's groups allows it",
+            ),
+            Self::OverriddenByWorkspace => f.write_str(
+                "the workspace offers only gateways mapped to itself, and it has no mapping for \
+                 this one",
+            ),
+            Self::NoCredential => f.write_str(
+                "neither the workspace, the user nor the user's groups own a credential of its \
+                 provider",
+            ),
+            Self::CredentialDisabled { name, .. } => write!(f, "credential {name} is disabled"),
+            Self::CredentialNotFor { name, .. } => {
+                write!(f, "credential {name} does not open this gateway")
+            }
+            Self::SecretDoesNotFit { name, .. } => {
+                write!(f, "credential {name} does not hold what the provider's type needs")
+            }
+            Self::NoAddress { name, .. } => {
+                write!(f, "neither the gateway's config nor credential {name} has a tunnel address")
+            }
+            Self::LimitReached { name, in_use, limit, .. } => {
+                write!(f, "credential {name} is at its limit: {in_use} of {limit} in use")
+            }
+            Self::KeyInUse { name, .. } => {
+                write!(f, "credential {name} has its key live towards this gateway already")
+            }
+        }
+    }
+}
+
+/// What one reason, among others, leaves possible.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Weight {
+    /// The gateway is out of the question.
+    Gateway(Code),
+    /// One credential is out of the question.
+    Credential,
+    /// One credential would do, but cannot be merged with the gateway.
+    Merge,
+    /// One credential would do, but for its limit.
+    Limit,
+    /// One credential would do, but for its key.
+    Key,
+}
+
+impl Why {
+    fn weight(&self) -> Weight {
+        match self {
+            Self::NoSuchGateway => Weight::Gateway(Code::NoSuchGateway),
+            Self::ProviderDisabled
+            | Self::GatewayDisabled
+            | Self::NoMapping
+            | Self::OverriddenByWorkspace
+            | Self::NoCredential => Weight::Gateway(Code::NotOffered),
+            Self::CredentialDisabled { .. }
+            | Self::CredentialNotFor { .. }
+            | Self::SecretDoesNotFit { .. } => Weight::Credential,
+            Self::NoAddress { .. } => Weight::Merge,
+            Self::LimitReached { .. } => Weight::Limit,
+            Self::KeyInUse { .. } => Weight::Key,
+        }
+    }
+}
+
+/// The one code for all reasons: `limit_reached` where every credential that would do is at its
+/// limit, `key_in_use` where at least one is only kept back by its key.
+pub fn code(reasons: &[Why]) -> Code {
+    let weights: Vec<_> = reasons.iter().map(Why::weight).collect();
+    let gateway = weights.iter().find_map(|weight| match weight {
+        Weight::Gateway(code) => Some(*code),
+        Weight::Credential | Weight::Merge | Weight::Limit | Weight::Key => None,
+    });
+    if let Some(code) = gateway {
+        return code;
+    }
+    let order = [
+        (Weight::Key, Code::KeyInUse),
+        (Weight::Limit, Code::LimitReached),
+        (Weight::Merge, Code::ConfigInvalid),
+    ];
+    let strongest = order.into_iter().find(|(weight, _)| weights.contains(weight));
+    strongest.map_or(Code::NotOffered, |(_, code)| code)
+}
