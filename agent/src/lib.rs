@@ -1,1 +1,4 @@
 //! The egress agent: everything it does.
+
+pub mod control;
+pub mod store;

@@ -1,0 +1,247 @@
+//! Opening the store's file: ours, whole, private and of a version that is known, or refused.
+
+use std::fs::{self, DirBuilder, File};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rusqlite::{Connection, ErrorCode, OptionalExtension};
+use rustix::process::geteuid;
+
+use super::schema::{self, APPLICATION_ID, VERSION};
+use super::seal::{KeyId, MasterKey};
+
+/// How long a former agent that is still going down may keep the file.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+/// Statements kept prepared.
+const STATEMENTS: usize = 64;
+
+/// Why the store did not open. Nothing was changed.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// A file or directory could not be made or looked at.
+    #[error("open the store: make or read {}", .path.display())]
+    Io {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// Others could read or replace it.
+    #[error("{} has mode {mode:04o}: others could reach the store; `chmod {fix} {}`", .path.display(), .path.display())]
+    Exposed {
+        /// The file or its directory.
+        path: PathBuf,
+        /// Its permission bits.
+        mode: u32,
+        /// The permission bits it must have.
+        fix: &'static str,
+    },
+    /// It is not the agent's.
+    #[error("{} belongs to uid {owner}, not to uid {}, which the agent runs as", .path.display(), geteuid().as_raw())]
+    ForeignOwner {
+        /// The file or its directory.
+        path: PathBuf,
+        /// Its owner.
+        owner: u32,
+    },
+    /// It is a link, a directory, a device.
+    #[error("{} is not a regular file; set the store's path to one of its own", .path.display())]
+    NotAFile {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A database of another program.
+    #[error("{} is a database of another program; set the store's path to a file of its own", .path.display())]
+    ForeignFile {
+        /// The file.
+        path: PathBuf,
+    },
+    /// Written by a newer agent.
+    #[error(
+        "{} has schema {found}, this agent knows up to {VERSION}: a newer agent wrote it; run that \
+         one, or restore the copy from before the upgrade", .path.display()
+    )]
+    Newer {
+        /// The file.
+        path: PathBuf,
+        /// Its schema's version.
+        found: i32,
+    },
+    /// Not a database, or one with damage.
+    #[error(
+        "{} is damaged ({detail}): move it and its -wal file away and restore a copy, or start with \
+         an empty store and apply the catalog again", .path.display()
+    )]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What SQLite says of it.
+        detail: String,
+    },
+    /// Another process has it open.
+    #[error("{} is open in another process: one agent at a time may have it", .path.display())]
+    InUse {
+        /// The file.
+        path: PathBuf,
+    },
+    /// Sealed with another master key.
+    #[error(
+        "the secrets in {} are sealed with master key {sealed_with}, but the key given is {given}: \
+         put back the former key file", .path.display()
+    )]
+    WrongKey {
+        /// The file.
+        path: PathBuf,
+        /// The key it needs.
+        sealed_with: KeyId,
+        /// The key that was given.
+        given: KeyId,
+    },
+    /// SQLite failed in another way: a full disk, for instance.
+    #[error("open the store {}", .path.display())]
+    Sql {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: rusqlite::Error,
+    },
+    /// A record does not read back.
+    #[error("read the catalog from {}", .path.display())]
+    Record {
+        /// The file.
+        path: PathBuf,
+        /// Which record, and what of it.
+        #[source]
+        source: super::StoreError,
+    },
+    /// The writer's thread could not be started.
+    #[error("start the store's writer")]
+    Thread(#[source] io::Error),
+}
+
+/// The database at `path`, made when there is none, migrated, and locked for this process.
+pub(super) fn open(path: &Path, key: &MasterKey) -> Result<Connection, OpenError> {
+    prepare_dir(path)?;
+    prepare_file(path)?;
+    let mut db = Connection::open(path).map_err(|error| refused(path, error))?;
+    check_kind(&db, path)?;
+    set_up(&mut db, path, key).map_err(|error| refused(path, error))?;
+    check_whole(&db, path)?;
+    check_key(&db, path, key)?;
+    Ok(db)
+}
+
+fn prepare_dir(path: &Path) -> Result<(), OpenError> {
+    let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let failed = |source| OpenError::Io { path: dir.to_owned(), source };
+    if !dir.exists() {
+        DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(failed)?;
+    }
+    check_private(dir, &fs::metadata(dir).map_err(failed)?, "700")
+}
+
+fn prepare_file(path: &Path) -> Result<(), OpenError> {
+    let failed = |source| OpenError::Io { path: path.to_owned(), source };
+    match File::options().write(true).create_new(true).mode(0o600).open(path) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(failed(error)),
+        Ok(_) | Err(_) => {}
+    }
+    let meta = fs::symlink_metadata(path).map_err(failed)?;
+    if !meta.is_file() {
+        return Err(OpenError::NotAFile { path: path.to_owned() });
+    }
+    check_private(path, &meta, "600")
+}
+
+fn check_private(path: &Path, meta: &fs::Metadata, fix: &'static str) -> Result<(), OpenError> {
+    if meta.uid() != geteuid().as_raw() {
+        return Err(OpenError::ForeignOwner { path: path.to_owned(), owner: meta.uid() });
+    }
+    if meta.mode() & 0o077 != 0 {
+        return Err(OpenError::Exposed { path: path.to_owned(), mode: meta.mode() & 0o7777, fix });
+    }
+    Ok(())
+}
+
+/// Before anything is written: an empty file or one of ours, of a version that is known.
+fn check_kind(db: &Connection, path: &Path) -> Result<(), OpenError> {
+    let read = |what| db.pragma_query_value(None, what, |row| row.get::<_, i32>(0));
+    let refused = |error| refused(path, error);
+    db.busy_timeout(BUSY_TIMEOUT).map_err(refused)?;
+    // One connection for as long as the agent lives: no second agent, and no -shm file.
+    db.pragma_update(None, "locking_mode", "EXCLUSIVE").map_err(refused)?;
+    let tables: i64 = db
+        .query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))
+        .map_err(refused)?;
+    let version = read("user_version").map_err(refused)?;
+    let application_id = read("application_id").map_err(refused)?;
+    if application_id != APPLICATION_ID && (tables, version, application_id) != (0, 0, 0) {
+        return Err(OpenError::ForeignFile { path: path.to_owned() });
+    }
+    if version > VERSION {
+        return Err(OpenError::Newer { path: path.to_owned(), found: version });
+    }
+    Ok(())
+}
+
+fn set_up(db: &mut Connection, path: &Path, key: &MasterKey) -> rusqlite::Result<()> {
+    db.set_prepared_statement_cache_capacity(STATEMENTS);
+    let mode: String = db.pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get(0))?;
+    debug_assert_eq!(mode, "wal", "{}", path.display());
+    // What a deleted or changed row held is overwritten, not left in a free page.
+    db.pragma_update_and_check(None, "secure_delete", "ON", |_| Ok(()))?;
+    db.pragma_update(None, "foreign_keys", "ON")?;
+    db.pragma_update(None, "synchronous", "FULL")?;
+    schema::migrate(db)?;
+    db.execute(
+        "INSERT INTO meta (one, key_id, starts) VALUES (1, ?1, 0) ON CONFLICT DO NOTHING",
+        [key.id().0],
+    )?;
+    Ok(())
+}
+
+fn check_whole(db: &Connection, path: &Path) -> Result<(), OpenError> {
+    let verdict: String = db
+        .query_row("PRAGMA quick_check(1)", [], |row| row.get(0))
+        .map_err(|error| refused(path, error))?;
+    let orphan: Option<String> = db
+        .query_row("PRAGMA foreign_key_check", [], |row| row.get(0))
+        .optional()
+        .map_err(|error| refused(path, error))?;
+    match (verdict.as_str(), orphan) {
+        ("ok", None) => Ok(()),
+        ("ok", Some(table)) => Err(damaged(path, format!("{table} refers to a missing record"))),
+        (verdict, _) => Err(damaged(path, verdict.to_owned())),
+    }
+}
+
+fn check_key(db: &Connection, path: &Path, key: &MasterKey) -> Result<(), OpenError> {
+    let sealed_with: [u8; 8] = db
+        .query_row("SELECT key_id FROM meta", [], |row| row.get(0))
+        .map_err(|error| refused(path, error))?;
+    if sealed_with != key.id().0 {
+        let (path, sealed_with) = (path.to_owned(), KeyId(sealed_with));
+        return Err(OpenError::WrongKey { path, sealed_with, given: key.id() });
+    }
+    Ok(())
+}
+
+fn damaged(path: &Path, detail: String) -> OpenError {
+    OpenError::Damaged { path: path.to_owned(), detail }
+}
+
+fn refused(path: &Path, error: rusqlite::Error) -> OpenError {
+    match error.sqlite_error_code() {
+        Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt) => {
+            damaged(path, error.to_string())
+        }
+        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
+            OpenError::InUse { path: path.to_owned() }
+        }
+        _ => OpenError::Sql { path: path.to_owned(), source: error },
+    }
+}

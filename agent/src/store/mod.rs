@@ -1,0 +1,239 @@
+//! The agent's memory: the catalog, the leases that keep its limits, one row per session.
+//!
+//! [`Store`] is a handle on one thread that owns an SQLite file; the agent has one store, and a
+//! file is open in one agent. Secrets are sealed in the file ([`seal`]) and nowhere in it in clear.
+
+mod claim;
+mod columns;
+mod file;
+mod in_use;
+mod key_file;
+mod lease;
+mod schema;
+mod seal;
+mod session;
+mod wall_clock;
+mod writer;
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{SyncSender, sync_channel};
+use std::thread;
+use std::time::Duration;
+
+use egress_core::catalog::Candidate;
+use egress_core::id::SessionId;
+use rusqlite::Connection;
+use tokio::sync::{oneshot, watch};
+
+pub use file::OpenError;
+pub use in_use::InUseSnapshot;
+pub use key_file::KeyError;
+pub use lease::{Claim, Lease};
+pub use seal::{KeyId, MasterKey, Unsealable};
+pub use session::{NetnsIdentity, SessionRow};
+
+use in_use::Change;
+use writer::{Desk, Job, Queue};
+
+/// Calls that may wait for the writer; one more is refused.
+const QUEUE_MAX: usize = 1024;
+
+/// Why a call on the store came to nothing.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The queue is full, the store is closed, or the transaction could not be written.
+    #[error("{operation}: the store is unavailable")]
+    Unavailable {
+        /// What was asked.
+        operation: &'static str,
+    },
+    /// The database refused, for instance because the disk is full.
+    #[error("{operation} in the store")]
+    Failed {
+        /// What was asked.
+        operation: &'static str,
+        /// Why.
+        #[source]
+        source: rusqlite::Error,
+    },
+}
+
+/// A handle on the store; clones share it. The file is closed with [`Store::close`] or after the
+/// last handle is gone.
+///
+/// Every call is carried out whole or not at all, in the order in which the calls were made, also
+/// when its future is dropped: a caller that gives up on [`Store::claim`] still has to
+/// [`Store::release`].
+#[derive(Debug, Clone)]
+pub struct Store {
+    jobs: SyncSender<Job>,
+    in_use: watch::Receiver<Arc<InUseSnapshot>>,
+    tunnel_ids: Arc<AtomicU64>,
+}
+
+impl Store {
+    /// Opens the file at `path`, which is made (mode 0600, in a directory of mode 0700) when there
+    /// is none, and starts its writer. Blocks for as long as SQLite takes to check the file.
+    pub fn open(path: &Path, key: MasterKey) -> Result<Self, OpenError> {
+        let failed = |source| OpenError::Sql { path: path.to_owned(), source };
+        let db = file::open(path, &key)?;
+        let first_tunnel_id = first_tunnel_id(&db).map_err(failed)?;
+        let (in_use_tx, in_use) = watch::channel(Arc::default());
+        let held = lease::restore(&db).map_err(failed)?;
+        let mut desk = Desk::new(db, in_use_tx);
+        desk.publish(held);
+        let (jobs, queue) = sync_channel(QUEUE_MAX);
+        thread::Builder::new()
+            .name(String::from("store-writer"))
+            .spawn(move || writer::run(desk, Queue::new(queue)))
+            .map_err(OpenError::Thread)?;
+        Ok(Self { jobs, in_use, tunnel_ids: Arc::new(AtomicU64::new(first_tunnel_id)) })
+    }
+
+    /// Takes a lease for the session on the first candidate that has room. A session that has one
+    /// already gets it again.
+    pub async fn claim(
+        &self,
+        session: SessionId,
+        candidates: Vec<Candidate>,
+    ) -> Result<Claim, StoreError> {
+        self.shared("claim a lease", move |db, changes| {
+            let (claim, change) = claim::claim(db, &session, &candidates)?;
+            changes.extend(change);
+            Ok(claim)
+        })
+        .await
+    }
+
+    /// Notes that the tunnel of the session's lease has stood. Twice is fine, none is fine.
+    pub async fn commit(&self, session: &SessionId) -> Result<(), StoreError> {
+        let session = session.clone();
+        self.shared("commit a lease", move |db, _| lease::commit(db, &session)).await
+    }
+
+    /// Ends the session's lease. Its slot is free at once, or after `cool_for` where the VPN
+    /// server may count an unclean end for longer. Twice is fine, none is fine.
+    pub async fn release(&self, session: &SessionId, cool_for: Duration) -> Result<(), StoreError> {
+        let session = session.clone();
+        self.shared("release a lease", move |db, changes| {
+            changes.extend(lease::release(db, &session, cool_for)?);
+            Ok(())
+        })
+        .await
+    }
+
+    /// Every lease a session has, in the order in which they were taken: a restarted agent goes on
+    /// with these.
+    pub async fn leases(&self) -> Result<Vec<Lease>, StoreError> {
+        self.shared("read the leases", |db, _| lease::all(db)).await
+    }
+
+    /// Ends the leases of sessions that have no row, and names them.
+    pub async fn release_orphans(&self) -> Result<Vec<SessionId>, StoreError> {
+        self.shared("release leases without a session", |db, changes| {
+            let (sessions, freed) = lease::release_orphans(db)?;
+            changes.extend(freed);
+            Ok(sessions)
+        })
+        .await
+    }
+
+    /// What counts against limits now.
+    pub fn in_use(&self) -> Arc<InUseSnapshot> {
+        self.in_use.borrow().clone()
+    }
+
+    /// What counts against limits, now and whenever it changes. The sender is gone when the store
+    /// is closed.
+    pub fn watch_in_use(&self) -> watch::Receiver<Arc<InUseSnapshot>> {
+        self.in_use.clone()
+    }
+
+    /// Writes the session's row, whether it is new or known.
+    pub async fn save(&self, row: &SessionRow) -> Result<(), StoreError> {
+        let row = row.clone();
+        self.shared("save a session", move |db, _| session::save(db, &row)).await
+    }
+
+    /// Removes the session's row; its lease stays. None is fine.
+    pub async fn forget(&self, session: &SessionId) -> Result<(), StoreError> {
+        let session = session.clone();
+        self.shared("forget a session", move |db, _| session::forget(db, &session)).await
+    }
+
+    /// Every session's row, oldest first.
+    pub async fn sessions(&self) -> Result<Vec<SessionRow>, StoreError> {
+        self.shared("read the sessions", |db, _| session::all(db)).await
+    }
+
+    /// A number that no tunnel of this store has had, not even before a restart.
+    pub fn next_tunnel_id(&self) -> u64 {
+        self.tunnel_ids.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// Notes that `wireguard_key` (a digest of the public key) sent the wall time `unix_s` to its
+    /// peers, and gives the newest it ever sent. When that is later than `unix_s`, the clock was
+    /// set back and peers ignore its handshakes.
+    pub async fn note_wall_clock(
+        &self,
+        wireguard_key: [u8; 32],
+        unix_s: u64,
+    ) -> Result<u64, StoreError> {
+        self.shared("note the wall clock", move |db, _| {
+            wall_clock::note(db, &wireguard_key, unix_s)
+        })
+        .await
+    }
+
+    /// Finishes what was asked before and closes the file; other handles get
+    /// [`StoreError::Unavailable`] from then on.
+    pub async fn close(self) {
+        let (done, closed) = oneshot::channel();
+        // A writer that is gone has closed the file.
+        if self.jobs.try_send(Job::Close(done)).is_ok() {
+            let _ = closed.await;
+        }
+    }
+
+    async fn shared<T: Send + 'static>(
+        &self,
+        operation: &'static str,
+        work: impl FnOnce(&Connection, &mut Vec<Change>) -> rusqlite::Result<T> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let (reply, answer) = oneshot::channel();
+        let job = Job::Shared(Box::new(move |db, changes| {
+            let result = in_savepoint(db, changes, work);
+            // A caller that has gone does not want it.
+            Box::new(move || drop(reply.send(result)))
+        }));
+        self.jobs.try_send(job).map_err(|_| StoreError::Unavailable { operation })?;
+        let result = answer.await.map_err(|_| StoreError::Unavailable { operation })?;
+        result.map_err(|source| StoreError::Failed { operation, source })
+    }
+}
+
+/// Does the work whole or not at all, whatever else its transaction holds.
+fn in_savepoint<T>(
+    db: &Connection,
+    changes: &mut Vec<Change>,
+    work: impl FnOnce(&Connection, &mut Vec<Change>) -> rusqlite::Result<T>,
+) -> rusqlite::Result<T> {
+    let before = changes.len();
+    db.prepare_cached("SAVEPOINT work")?.execute([])?;
+    let result = work(db, changes);
+    if result.is_err() {
+        changes.truncate(before);
+        db.prepare_cached("ROLLBACK TO work")?.execute([])?;
+    }
+    db.prepare_cached("RELEASE work")?.execute([])?;
+    result
+}
+
+/// Counts this start; the count is the high half of its tunnels' numbers.
+fn first_tunnel_id(db: &Connection) -> rusqlite::Result<u64> {
+    let starts: u32 =
+        db.query_row("UPDATE meta SET starts = starts + 1 RETURNING starts", [], |row| row.get(0))?;
+    Ok(u64::from(starts) << 32)
+}
