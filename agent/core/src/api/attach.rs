@@ -40,13 +40,7 @@ fn default_deadline_ms() -> u64 {
 impl AttachRequest {
     /// Whether this asks for the same egress: everything but the deadline.
     pub fn asks_the_same_as(&self, other: &Self) -> bool {
-        Self {
-            deadline_ms: 0,
-            ..self.clone()
-        } == Self {
-            deadline_ms: 0,
-            ..other.clone()
-        }
+        Self { deadline_ms: 0, ..self.clone() } == Self { deadline_ms: 0, ..other.clone() }
     }
 }
 

@@ -13,6 +13,12 @@ pub enum Code {
     InvalidRequest,
     /// The body is over [`BODY_MAX`].
     BodyTooLarge,
+    /// The body's media type is not the one the call takes.
+    UnsupportedMediaType,
+    /// The request did not arrive in time.
+    RequestTimeout,
+    /// The agent has as many API connections open as it allows.
+    TooManyConnections,
     /// The caller's role may not make this call.
     Forbidden,
     /// No such call.
@@ -51,6 +57,8 @@ pub enum Code {
     DeviceFailed,
     /// The endpoint's name has no address.
     EndpointUnresolved,
+    /// The host has no route to the endpoint.
+    EndpointUnreachable,
     /// No answer from the gateway within the deadline.
     HandshakeTimeout,
     /// Another step did not end within the deadline; the detail names it.
@@ -69,6 +77,8 @@ pub enum Code {
     ShuttingDown,
     /// The session was detached.
     Detached,
+    /// No gateway was asked for; a sealed container then has no egress.
+    NoGateway,
     /// The tunnel stopped answering.
     TunnelDown,
     /// The agent was restarted and is bringing the tunnel up again.
@@ -83,6 +93,9 @@ impl Code {
         match self {
             Self::InvalidRequest => "invalid_request",
             Self::BodyTooLarge => "body_too_large",
+            Self::UnsupportedMediaType => "unsupported_media_type",
+            Self::RequestTimeout => "request_timeout",
+            Self::TooManyConnections => "too_many_connections",
             Self::Forbidden => "forbidden",
             Self::NotFound => "not_found",
             Self::MethodNotAllowed => "method_not_allowed",
@@ -102,6 +115,7 @@ impl Code {
             Self::SealFailed => "seal_failed",
             Self::DeviceFailed => "device_failed",
             Self::EndpointUnresolved => "endpoint_unresolved",
+            Self::EndpointUnreachable => "endpoint_unreachable",
             Self::HandshakeTimeout => "handshake_timeout",
             Self::DeadlineExceeded => "deadline_exceeded",
             Self::ConfigInvalid => "config_invalid",
@@ -111,6 +125,7 @@ impl Code {
             Self::DataplaneUnavailable => "dataplane_unavailable",
             Self::ShuttingDown => "shutting_down",
             Self::Detached => "detached",
+            Self::NoGateway => "no_gateway",
             Self::TunnelDown => "tunnel_down",
             Self::AgentRestarted => "agent_restarted",
             Self::Internal => "internal",
@@ -124,19 +139,23 @@ impl Code {
             Self::Forbidden | Self::NotOffered => 403,
             Self::NotFound | Self::NoSuchSession | Self::NoSuchGateway => 404,
             Self::MethodNotAllowed => 405,
+            Self::RequestTimeout => 408,
             Self::SessionExists
             | Self::AmbiguousGateway
             | Self::KeyInUse
             | Self::NetnsInUse
             | Self::NetnsNotEmpty
-            | Self::Detached => 409,
+            | Self::Detached
+            | Self::NoGateway => 409,
             Self::NetnsGone => 410,
             Self::BodyTooLarge => 413,
+            Self::UnsupportedMediaType => 415,
             Self::ConfigInvalid | Self::GatewayRequired | Self::UnsupportedType => 422,
             Self::LimitReached => 429,
             Self::SealFailed | Self::DeviceFailed | Self::Internal => 500,
-            Self::EndpointUnresolved | Self::TunnelDown => 502,
-            Self::TooManySessions
+            Self::EndpointUnresolved | Self::EndpointUnreachable | Self::TunnelDown => 502,
+            Self::TooManyConnections
+            | Self::TooManySessions
             | Self::StoreUnavailable
             | Self::DataplaneUnavailable
             | Self::ShuttingDown
@@ -152,12 +171,7 @@ mod tests {
 
     #[test]
     fn a_code_is_the_same_word_in_json_and_in_logs() {
-        for code in [
-            Code::NoSuchGateway,
-            Code::NetnsIsHost,
-            Code::LimitReached,
-            Code::Internal,
-        ] {
+        for code in [Code::NoSuchGateway, Code::NetnsIsHost, Code::LimitReached, Code::Internal] {
             let json = serde_json::to_string(&code).unwrap();
             assert_eq!(json, format!("\"{}\"", code.as_str()));
         }

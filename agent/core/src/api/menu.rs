@@ -61,3 +61,46 @@ pub struct ConnectionsView {
     /// Who holds them.
     pub sessions: Vec<SessionId>,
 }
+
+/// `GET /v1/offers`: the launch menu.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct OfferList {
+    /// What the subject may choose now, by provider, country, city and name.
+    pub offers: Vec<OfferView>,
+    /// With `explain=1`: every other gateway and why it is not offered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hidden: Option<Vec<HiddenGateway>>,
+}
+
+/// A gateway that is not offered.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct HiddenGateway {
+    /// The gateway.
+    #[serde(flatten)]
+    pub gateway: GatewayView,
+    /// Everything that stands in the way; at least one.
+    pub reasons: Vec<HiddenReason>,
+}
+
+/// One thing that keeps a gateway from being offered.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct HiddenReason {
+    /// A stable word.
+    pub code: String,
+    /// A sentence naming the records in the way.
+    pub detail: String,
+}
+
+/// `GET /v1/connections`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ConnectionList {
+    /// One entry for each credential, by id; those in use by nobody included.
+    pub connections: Vec<ConnectionsView>,
+}
+
+/// `GET /v1/gateways:resolve`: the gateway somebody means by a name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct GatewayRef {
+    /// Its id.
+    pub id: GatewayId,
+}

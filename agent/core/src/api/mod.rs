@@ -4,7 +4,9 @@ mod attach;
 mod catalog;
 mod code;
 mod event;
+mod from_catalog;
 mod menu;
+mod records;
 mod refusal;
 mod session;
 
@@ -14,9 +16,16 @@ pub use attach::{
 pub use catalog::ApplyReport;
 pub use code::Code;
 pub use event::Event;
-pub use menu::{ConnectionsView, GatewayView, Health, OfferView};
+pub use menu::{
+    ConnectionList, ConnectionsView, GatewayRef, GatewayView, Health, HiddenGateway, HiddenReason,
+    OfferList, OfferView,
+};
+pub use records::{
+    CredentialList, CredentialRecord, GatewayList, GatewayRecord, MappingList, MappingRecord,
+    ProviderList, ProviderRecord, ScopeView, WorkspaceList, WorkspaceRecord,
+};
 pub use refusal::{Problem, Reason, Refusal};
-pub use session::{SessionState, SessionView, Timings};
+pub use session::{SessionList, SessionState, SessionView, Timings};
 
 /// The most bytes a request body may have: 1 MiB.
 pub const BODY_MAX: usize = 1 << 20;

@@ -30,11 +30,7 @@ pub struct Refusal {
 impl Refusal {
     /// A refusal without faults.
     pub fn new(code: Code, detail: impl Into<String>) -> Self {
-        Self {
-            code,
-            detail: detail.into(),
-            faults: Vec::new(),
-        }
+        Self { code, detail: detail.into(), faults: Vec::new() }
     }
 
     /// The same refusal with these faults.
@@ -42,6 +38,11 @@ impl Refusal {
     pub fn with_faults(mut self, faults: Vec<Finding>) -> Self {
         self.faults = faults;
         self
+    }
+
+    /// What of it stays with a session.
+    pub fn reason(&self) -> Reason {
+        Reason { code: self.code, detail: self.detail.clone() }
     }
 
     /// The document that goes over the wire.
@@ -54,6 +55,12 @@ impl Refusal {
             detail: self.detail,
             faults: self.faults,
         }
+    }
+}
+
+impl From<Reason> for Refusal {
+    fn from(reason: Reason) -> Self {
+        Self::new(reason.code, reason.detail)
     }
 }
 

@@ -101,6 +101,13 @@ pub struct SessionView {
     pub created_at: u64,
 }
 
+/// `GET /v1/sessions`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct SessionList {
+    /// Every session the agent keeps a row of, by id.
+    pub sessions: Vec<SessionView>,
+}
+
 /// Milliseconds each step of an attach took.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Timings {

@@ -1,0 +1,96 @@
+//! What the API can ask of the agent, and who asks.
+
+use egress_core::api::{
+    ApplyReport, AttachRequest, ConnectionsView, CredentialRecord, GatewayRecord, MappingRecord,
+    OfferList, ProviderRecord, Refusal, SessionView, WorkspaceRecord,
+};
+use egress_core::catalog::Subject;
+use egress_core::id::{GatewayId, SessionId};
+
+use super::roles::Caller;
+
+/// What the API can ask of the agent. Every call may be made many times at once, and every one
+/// bounds its own time: the server gives up waiting a little later and answers for it.
+pub trait Agent: Send + Sync + 'static {
+    /// Gives a container its egress, or finds the running session of that id and request.
+    ///
+    /// The server carries this through when the caller hangs up: what was begun ends as a session
+    /// or as a refusal, never half-way.
+    fn attach(
+        &self,
+        request: AttachRequest,
+        caller: Caller,
+    ) -> impl Future<Output = Result<Attached, Refusal>> + Send;
+
+    /// Ends a session and says how it stood at the end. The container stays sealed unless
+    /// `release`. Carried through like [`Agent::attach`].
+    fn detach(
+        &self,
+        id: SessionId,
+        release: bool,
+        caller: Caller,
+    ) -> impl Future<Output = Result<SessionView, Refusal>> + Send;
+
+    /// One session.
+    fn session(&self, id: &SessionId) -> impl Future<Output = Result<SessionView, Refusal>> + Send;
+
+    /// Every session, by id.
+    fn sessions(&self) -> impl Future<Output = Result<Vec<SessionView>, Refusal>> + Send;
+
+    /// The launch menu; with `explain` also what is hidden, and why.
+    fn offers(
+        &self,
+        subject: &Subject,
+        explain: bool,
+    ) -> impl Future<Output = Result<OfferList, Refusal>> + Send;
+
+    /// The gateway meant by an id, `provider/name` or a name that only one provider has.
+    fn gateway_by_name(
+        &self,
+        name: &str,
+    ) -> impl Future<Output = Result<GatewayId, Refusal>> + Send;
+
+    /// Live connections of every credential, by id.
+    fn connections(&self) -> impl Future<Output = Result<Vec<ConnectionsView>, Refusal>> + Send;
+
+    /// Adds and changes the records of an apply document, all or none.
+    fn apply(
+        &self,
+        document: serde_json::Value,
+        mode: ApplyMode,
+        caller: Caller,
+    ) -> impl Future<Output = Result<ApplyReport, Refusal>> + Send;
+
+    /// Every provider, by name.
+    fn providers(&self) -> impl Future<Output = Result<Vec<ProviderRecord>, Refusal>> + Send;
+
+    /// Every gateway, by provider and name.
+    fn gateways(&self) -> impl Future<Output = Result<Vec<GatewayRecord>, Refusal>> + Send;
+
+    /// Every mapping, by id.
+    fn mappings(&self) -> impl Future<Output = Result<Vec<MappingRecord>, Refusal>> + Send;
+
+    /// Every credential, by id.
+    fn credentials(&self) -> impl Future<Output = Result<Vec<CredentialRecord>, Refusal>> + Send;
+
+    /// Every workspace, by name.
+    fn workspaces(&self) -> impl Future<Output = Result<Vec<WorkspaceRecord>, Refusal>> + Send;
+}
+
+/// What an attach came to.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Attached {
+    /// The session, connected.
+    pub session: SessionView,
+    /// This call made it; otherwise it was running.
+    pub created: bool,
+}
+
+/// How an apply is meant.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct ApplyMode {
+    /// Say what would change, and write nothing.
+    pub dry_run: bool,
+    /// Remove what an earlier apply made and this one does not name.
+    pub prune: bool,
+}

@@ -1,0 +1,316 @@
+//! A client of the API: one connection a call.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use axum::http::{Method, Request, StatusCode, header};
+use bytes::Bytes;
+use egress_core::api::{
+    ApplyReport, AttachRequest, BODY_MAX, ConnectionList, CredentialList, Event, GatewayList,
+    GatewayRef, MappingList, OfferList, Problem, ProviderList, SessionList, SessionView,
+    WorkspaceList,
+};
+use egress_core::catalog::Subject;
+use egress_core::id::{GatewayId, SessionId};
+use eventsource_stream::Eventsource;
+use futures_util::{Stream, StreamExt, TryStreamExt};
+use http_body_util::{BodyExt, BodyStream, Full, Limited};
+use hyper::body::Incoming;
+use hyper::client::conn::http1;
+use hyper_util::rt::TokioIo;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use tokio::net::UnixStream;
+
+use super::agent::{ApplyMode, Attached};
+use super::events::Numbered;
+
+/// How long a call other than an attach may take.
+const PATIENCE: Duration = Duration::from_mins(1);
+/// How much later than an attach's own deadline its reply may come.
+const ATTACH_GRACE: Duration = Duration::from_secs(15);
+/// The longest reply: a catalog of 100,000 gateways.
+const REPLY_MAX: usize = 64 << 20;
+
+/// Why a call came to nothing.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Nobody answers at the socket.
+    #[error("no agent answers at {}", socket.display())]
+    NoDaemon {
+        /// The socket.
+        socket: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// The socket's mode keeps this user out.
+    #[error("this user may not use {}", socket.display())]
+    Denied {
+        /// The socket.
+        socket: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// The agent answered with a problem document.
+    #[error("{}: {}", .0.code.as_str(), .0.detail)]
+    Refused(Box<Problem>),
+    /// The request is over [`BODY_MAX`], so it was not sent.
+    #[error("the request has {0} bytes, over the API's 1 MiB")]
+    TooLarge(usize),
+    /// What answered does not speak this API.
+    #[error("{call}: the agent's answer cannot be read")]
+    Protocol {
+        /// Method and path.
+        call: String,
+        /// What is wrong with it.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// No answer in time.
+    #[error("{call}: no answer within {} s", .after.as_secs())]
+    Timeout {
+        /// Method and path.
+        call: String,
+        /// How long was waited.
+        after: Duration,
+    },
+}
+
+/// A client of the agent at one socket.
+#[derive(Debug, Clone)]
+pub struct Client {
+    socket: PathBuf,
+}
+
+impl Client {
+    /// A client of the agent at this socket. Connects with each call, not now.
+    pub fn new(socket: impl AsRef<Path>) -> Self {
+        Self { socket: socket.as_ref().to_owned() }
+    }
+
+    /// Gives a container its egress; waits as long as the request's own deadline and a little.
+    pub async fn attach(&self, request: &AttachRequest) -> Result<Attached, Error> {
+        let patience = Duration::from_millis(request.deadline_ms) + ATTACH_GRACE;
+        let ask = Ask::new(Method::POST, "/v1/sessions".to_owned()).with_json(request);
+        let (status, session) = self.ask_within(patience, ask).await?;
+        Ok(Attached { session, created: status == StatusCode::CREATED })
+    }
+
+    /// Ends a session; with `release` the container's seal goes too.
+    pub async fn detach(&self, id: &SessionId, release: bool) -> Result<SessionView, Error> {
+        let path = format!("/v1/sessions/{id}?release={release}");
+        self.ask(Ask::new(Method::DELETE, path)).await
+    }
+
+    /// One session.
+    pub async fn session(&self, id: &SessionId) -> Result<SessionView, Error> {
+        self.get(format!("/v1/sessions/{id}")).await
+    }
+
+    /// Every session.
+    pub async fn sessions(&self) -> Result<SessionList, Error> {
+        self.get("/v1/sessions".to_owned()).await
+    }
+
+    /// The launch menu; with `explain` also what is hidden, and why.
+    pub async fn offers(&self, subject: &Subject, explain: bool) -> Result<OfferList, Error> {
+        let mut query = form_urlencoded::Serializer::new(String::new());
+        query.extend_pairs(subject.user.iter().map(|user| ("user", user)));
+        query.extend_pairs(subject.groups.iter().map(|group| ("groups", group)));
+        query.extend_pairs(subject.workspace.iter().map(|workspace| ("workspace", workspace)));
+        query.append_pair("explain", if explain { "1" } else { "0" });
+        self.get(format!("/v1/offers?{}", query.finish())).await
+    }
+
+    /// The gateway meant by an id, `provider/name` or a unique name.
+    pub async fn gateway_by_name(&self, name: &str) -> Result<GatewayId, Error> {
+        let mut query = form_urlencoded::Serializer::new(String::new());
+        query.append_pair("name", name);
+        let found: GatewayRef =
+            self.get(format!("/v1/gateways:resolve?{}", query.finish())).await?;
+        Ok(found.id)
+    }
+
+    /// Live connections of each credential.
+    pub async fn connections(&self) -> Result<ConnectionList, Error> {
+        self.get("/v1/connections".to_owned()).await
+    }
+
+    /// Adds and changes catalog records.
+    pub async fn apply(
+        &self,
+        document: &impl Serialize,
+        mode: ApplyMode,
+    ) -> Result<ApplyReport, Error> {
+        let ApplyMode { dry_run, prune } = mode;
+        let path = format!("/v1/catalog:apply?dry_run={dry_run}&prune={prune}");
+        self.ask(Ask::new(Method::POST, path).with_json(document)).await
+    }
+
+    /// Every provider.
+    pub async fn providers(&self) -> Result<ProviderList, Error> {
+        self.get("/v1/providers".to_owned()).await
+    }
+
+    /// Every gateway.
+    pub async fn gateways(&self) -> Result<GatewayList, Error> {
+        self.get("/v1/gateways".to_owned()).await
+    }
+
+    /// Every mapping.
+    pub async fn mappings(&self) -> Result<MappingList, Error> {
+        self.get("/v1/mappings".to_owned()).await
+    }
+
+    /// Every credential.
+    pub async fn credentials(&self) -> Result<CredentialList, Error> {
+        self.get("/v1/credentials".to_owned()).await
+    }
+
+    /// Every workspace.
+    pub async fn workspaces(&self) -> Result<WorkspaceList, Error> {
+        self.get("/v1/workspaces".to_owned()).await
+    }
+
+    /// What happens from now on, or after the event of this id. The stream ends when the agent
+    /// does; call again with the last id to go on.
+    pub async fn events(
+        &self,
+        after: Option<u64>,
+    ) -> Result<impl Stream<Item = Result<Numbered, Error>> + Send + Unpin + use<>, Error> {
+        let mut ask = Ask::new(Method::GET, "/v1/events".to_owned());
+        ask.last_event_id = after;
+        let call = ask.name();
+        let body = within(PATIENCE, &ask.name(), self.send(ask)).await?.1;
+        let frames = BodyStream::new(body)
+            .try_filter_map(async |frame| Ok(frame.into_data().ok()))
+            .eventsource();
+        Ok(frames
+            .map(move |event| {
+                let unreadable = |source| Error::Protocol { call: call.clone(), source };
+                let event = event.map_err(|source| unreadable(source.into()))?;
+                numbered(&event).map_err(unreadable)
+            })
+            .boxed())
+    }
+
+    async fn get<T: DeserializeOwned>(&self, path: String) -> Result<T, Error> {
+        self.ask(Ask::new(Method::GET, path)).await
+    }
+
+    async fn ask<T: DeserializeOwned>(&self, ask: Ask) -> Result<T, Error> {
+        self.ask_within(PATIENCE, ask).await.map(|(_, reply)| reply)
+    }
+
+    async fn ask_within<T: DeserializeOwned>(
+        &self,
+        patience: Duration,
+        ask: Ask,
+    ) -> Result<(StatusCode, T), Error> {
+        let call = ask.name();
+        let reply = async {
+            let (status, body) = self.send(ask).await?;
+            let reply = read(&call, body).await?;
+            Ok((status, reply))
+        };
+        within(patience, &call, reply).await
+    }
+
+    /// Sends a request and gives the status and body of a reply that is not a refusal.
+    async fn send(&self, ask: Ask) -> Result<(StatusCode, Incoming), Error> {
+        let call = ask.name();
+        if ask.body.len() > BODY_MAX {
+            return Err(Error::TooLarge(ask.body.len()));
+        }
+        let stream = UnixStream::connect(&self.socket).await.map_err(|e| self.unreachable(e))?;
+        let broken = |source: Box<dyn std::error::Error + Send + Sync>| Error::Protocol {
+            call: call.clone(),
+            source,
+        };
+        let (mut sender, connection) =
+            http1::handshake(TokioIo::new(stream)).await.map_err(|e| broken(e.into()))?;
+        // Ends with the reply's body; its errors come out of that body too.
+        tokio::spawn(connection);
+        let request = ask.into_request().map_err(|e| broken(e.into()))?;
+        let reply = sender.send_request(request).await.map_err(|e| broken(e.into()))?;
+        let status = reply.status();
+        if status.is_success() {
+            return Ok((status, reply.into_body()));
+        }
+        Err(Error::Refused(Box::new(read(&call, reply.into_body()).await?)))
+    }
+
+    fn unreachable(&self, source: io::Error) -> Error {
+        let socket = self.socket.clone();
+        match source.kind() {
+            io::ErrorKind::PermissionDenied => Error::Denied { socket, source },
+            _ => Error::NoDaemon { socket, source },
+        }
+    }
+}
+
+/// A request on its way.
+struct Ask {
+    method: Method,
+    path: String,
+    body: Bytes,
+    last_event_id: Option<u64>,
+}
+
+impl Ask {
+    fn new(method: Method, path: String) -> Self {
+        Self { method, path, body: Bytes::new(), last_event_id: None }
+    }
+
+    fn with_json(mut self, body: &impl Serialize) -> Self {
+        let json = serde_json::to_vec(body).expect("our requests have text keys only");
+        self.body = Bytes::from(json);
+        self
+    }
+
+    fn name(&self) -> String {
+        let path = self.path.split('?').next().unwrap_or_default();
+        format!("{} {path}", self.method)
+    }
+
+    fn into_request(self) -> Result<Request<Full<Bytes>>, axum::http::Error> {
+        let mut request = Request::builder()
+            .method(self.method)
+            .uri(self.path)
+            .header(header::HOST, "egress-agent");
+        if !self.body.is_empty() {
+            request = request.header(header::CONTENT_TYPE, "application/json");
+        }
+        if let Some(id) = self.last_event_id {
+            request = request.header("last-event-id", id);
+        }
+        request.body(Full::new(self.body))
+    }
+}
+
+async fn within<T>(
+    patience: Duration,
+    call: &str,
+    reply: impl Future<Output = Result<T, Error>>,
+) -> Result<T, Error> {
+    tokio::time::timeout(patience, reply)
+        .await
+        .map_err(|_| Error::Timeout { call: call.to_owned(), after: patience })?
+}
+
+async fn read<T: DeserializeOwned>(call: &str, body: Incoming) -> Result<T, Error> {
+    let broken = |source| Error::Protocol { call: call.to_owned(), source };
+    let bytes = Limited::new(body, REPLY_MAX).collect().await.map_err(broken)?.to_bytes();
+    serde_json::from_slice(&bytes).map_err(|source| broken(source.into()))
+}
+
+fn numbered(
+    event: &eventsource_stream::Event,
+) -> Result<Numbered, Box<dyn std::error::Error + Send + Sync>> {
+    let id = event.id.parse()?;
+    let event: Event = serde_json::from_str(&event.data)?;
+    Ok(Numbered { id, event })
+}

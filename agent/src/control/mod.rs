@@ -1,0 +1,10 @@
+//! The agent's API: HTTP and JSON over a unix socket.
+//!
+//! [`server`] answers for an [`agent::Agent`]; [`client`] is the other end. Who may call what is
+//! decided in [`roles`], what happened is told through [`events`].
+
+pub mod agent;
+pub mod calls;
+pub mod client;
+pub mod events;
+pub mod roles;

@@ -1,0 +1,265 @@
+//! Who may make which call.
+
+use std::collections::BTreeSet;
+
+use nix::unistd::{Gid, Group, Uid, User};
+use serde::{Deserialize, Serialize};
+
+use super::calls::Call;
+
+/// What a caller may be. Somebody may have several roles, and may do what any of them may.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Role {
+    /// Attaches and detaches containers.
+    Launcher,
+    /// Looks, and changes nothing.
+    Ops,
+    /// Pushes managed gateways, and does nothing else.
+    Plugin,
+    /// Does everything.
+    Admin,
+}
+
+impl Role {
+    /// Every role.
+    pub const ALL: [Self; 4] = [Self::Launcher, Self::Ops, Self::Plugin, Self::Admin];
+
+    /// The role's name in `agent.toml` and the audit log.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Launcher => "launcher",
+            Self::Ops => "ops",
+            Self::Plugin => "plugin",
+            Self::Admin => "admin",
+        }
+    }
+
+    /// Whether this role may make this call.
+    pub fn may(self, call: Call) -> bool {
+        let (launcher, ops, plugin) = match call {
+            Call::Attach | Call::Detach => (true, false, false),
+            Call::Sessions
+            | Call::Session
+            | Call::Offers
+            | Call::Connections
+            | Call::Events
+            | Call::ResolveGateway => (true, true, false),
+            Call::Providers
+            | Call::Gateways
+            | Call::Mappings
+            | Call::Credentials
+            | Call::Workspaces => (false, true, false),
+            Call::Apply => (false, false, false),
+            Call::Openapi => (true, true, true),
+        };
+        match self {
+            Self::Launcher => launcher,
+            Self::Ops => ops,
+            Self::Plugin => plugin,
+            Self::Admin => true,
+        }
+    }
+}
+
+/// Who is at the other end of a connection, as the kernel says: its credentials when it connected.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Caller {
+    /// Its process.
+    pub pid: i32,
+    /// Its user.
+    pub uid: u32,
+    /// What it may be; empty is a stranger.
+    pub roles: BTreeSet<Role>,
+}
+
+impl Caller {
+    /// Whether one of its roles may make this call.
+    pub fn may(&self, call: Call) -> bool {
+        self.roles.iter().any(|role| role.may(call))
+    }
+}
+
+/// `[roles]` of `agent.toml`: who has which role.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Roles {
+    /// Who may attach and detach.
+    pub launcher: Members,
+    /// Who may look.
+    pub ops: Members,
+    /// Who may push managed gateways.
+    pub plugin: Members,
+    /// Who may do everything.
+    pub admin: Members,
+}
+
+impl Default for Roles {
+    /// Root is admin, group `egress` is launcher, nobody else gets in.
+    fn default() -> Self {
+        Self {
+            launcher: Members {
+                groups: vec![Name::Text("egress".to_owned())],
+                ..Members::default()
+            },
+            ops: Members::default(),
+            plugin: Members::default(),
+            admin: Members { users: vec![Name::Number(0)], ..Members::default() },
+        }
+    }
+}
+
+/// Who has a role: these users, and whoever is in one of these groups.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Members {
+    /// Users by name or number.
+    pub users: Vec<Name>,
+    /// Groups by name or number; primary and supplementary groups count alike.
+    pub groups: Vec<Name>,
+}
+
+/// A user or group as configured.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Name {
+    /// Its number, whether or not the host has a name for it.
+    Number(u32),
+    /// Its name, looked up when the table is built.
+    Text(String),
+}
+
+/// [`Roles`] as numbers, to be asked for each connection.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RoleTable(Vec<(Role, BTreeSet<u32>, BTreeSet<u32>)>);
+
+impl RoleTable {
+    /// Looks the names up on this host, and says which it does not know: nobody has a role by
+    /// those.
+    pub fn resolve(roles: &Roles) -> (Self, Vec<String>) {
+        let mut unknown = Vec::new();
+        let rows = Role::ALL
+            .map(|role| {
+                let members = roles.members(role);
+                let users = numbers(&members.users, "user", user_number, &mut unknown);
+                let groups = numbers(&members.groups, "group", group_number, &mut unknown);
+                (role, users, groups)
+            })
+            .to_vec();
+        (Self(rows), unknown)
+    }
+
+    /// The roles of a process with this user and these groups, the primary one among them.
+    pub fn of(&self, uid: u32, groups: &[u32]) -> BTreeSet<Role> {
+        let has = |(_, users, allowed): &&(Role, BTreeSet<u32>, BTreeSet<u32>)| {
+            users.contains(&uid) || groups.iter().any(|group| allowed.contains(group))
+        };
+        self.0.iter().filter(has).map(|(role, ..)| *role).collect()
+    }
+}
+
+impl Roles {
+    fn members(&self, role: Role) -> &Members {
+        match role {
+            Role::Launcher => &self.launcher,
+            Role::Ops => &self.ops,
+            Role::Plugin => &self.plugin,
+            Role::Admin => &self.admin,
+        }
+    }
+}
+
+fn numbers(
+    names: &[Name],
+    kind: &str,
+    number: fn(&str) -> Option<u32>,
+    unknown: &mut Vec<String>,
+) -> BTreeSet<u32> {
+    let mut found = BTreeSet::new();
+    for name in names {
+        match name {
+            Name::Number(number) => {
+                found.insert(*number);
+            }
+            Name::Text(text) => match number(text) {
+                Some(number) => {
+                    found.insert(number);
+                }
+                None => unknown.push(format!("{kind} {text}")),
+            },
+        }
+    }
+    found
+}
+
+fn user_number(name: &str) -> Option<u32> {
+    User::from_name(name).ok().flatten().map(|user| Uid::as_raw(user.uid))
+}
+
+fn group_number(name: &str) -> Option<u32> {
+    Group::from_name(name).ok().flatten().map(|group| Gid::as_raw(group.gid))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The whole matrix, as SECURITY-minded readers want it: one line a call.
+    #[test]
+    fn each_role_may_make_exactly_its_calls() {
+        let table: Vec<String> = Call::ALL
+            .iter()
+            .map(|call| {
+                let mark = |role: Role| if role.may(*call) { 'x' } else { '-' };
+                let marks: String = Role::ALL.into_iter().map(mark).collect();
+                format!("{marks} {} {}", call.method(), call.path())
+            })
+            .collect();
+        let wanted = [
+            "x--x POST /v1/sessions",
+            "xx-x GET /v1/sessions",
+            "xx-x GET /v1/sessions/{id}",
+            "x--x DELETE /v1/sessions/{id}",
+            "xx-x GET /v1/offers",
+            "xx-x GET /v1/connections",
+            "xx-x GET /v1/events",
+            "---x POST /v1/catalog:apply",
+            "xx-x GET /v1/gateways:resolve",
+            "-x-x GET /v1/providers",
+            "-x-x GET /v1/gateways",
+            "-x-x GET /v1/mappings",
+            "-x-x GET /v1/credentials",
+            "-x-x GET /v1/workspaces",
+            "xxxx GET /v1/openapi.json",
+        ];
+        assert_eq!(table, wanted);
+    }
+
+    #[test]
+    fn by_default_root_is_admin_and_strangers_have_no_role() {
+        let (table, _) = RoleTable::resolve(&Roles::default());
+        assert_eq!(table.of(0, &[0]), BTreeSet::from([Role::Admin]));
+        assert_eq!(table.of(65_534, &[65_534]), BTreeSet::new());
+    }
+
+    #[test]
+    fn any_of_a_callers_groups_gives_it_the_groups_role() {
+        let roles: Roles = serde_json::from_str(
+            r#"{"launcher": {"groups": [7]}, "ops": {"users": ["nobody"], "groups": [8]}}"#,
+        )
+        .unwrap();
+        let (table, unknown) = RoleTable::resolve(&roles);
+        assert_eq!(unknown, Vec::<String>::new());
+        assert_eq!(table.of(1_000, &[1_000, 8, 7]), BTreeSet::from([Role::Launcher, Role::Ops]));
+        assert_eq!(table.of(65_534, &[]), BTreeSet::from([Role::Ops]));
+    }
+
+    #[test]
+    fn a_name_the_host_does_not_know_is_reported_and_gives_nobody_a_role() {
+        let roles: Roles =
+            serde_json::from_str(r#"{"ops": {"users": ["no-such-user"], "groups": ["no-group"]}}"#)
+                .unwrap();
+        let (_, unknown) = RoleTable::resolve(&roles);
+        assert!(unknown.contains(&"user no-such-user".to_owned()), "{unknown:?}");
+        assert!(unknown.contains(&"group no-group".to_owned()), "{unknown:?}");
+    }
+}
