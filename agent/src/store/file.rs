@@ -9,6 +9,7 @@ use std::time::Duration;
 use rusqlite::{Connection, ErrorCode, OptionalExtension};
 use rustix::process::geteuid;
 
+use super::catalog::LoadError;
 use super::schema::{self, APPLICATION_ID, VERSION};
 use super::seal::{KeyId, MasterKey};
 
@@ -110,13 +111,13 @@ pub enum OpenError {
         source: rusqlite::Error,
     },
     /// A record does not read back.
-    #[error("read the catalog from {}", .path.display())]
-    Record {
+    #[error("load the catalog from {}", .path.display())]
+    Load {
         /// The file.
         path: PathBuf,
         /// Which record, and what of it.
         #[source]
-        source: super::StoreError,
+        source: LoadError,
     },
     /// The writer's thread could not be started.
     #[error("start the store's writer")]

@@ -3,12 +3,14 @@
 //! [`Store`] is a handle on one thread that owns an SQLite file; the agent has one store, and a
 //! file is open in one agent. Secrets are sealed in the file ([`seal`]) and nowhere in it in clear.
 
+mod catalog;
 mod claim;
 mod columns;
 mod file;
 mod in_use;
 mod key_file;
 mod lease;
+mod records;
 mod schema;
 mod seal;
 mod session;
@@ -22,18 +24,21 @@ use std::sync::mpsc::{SyncSender, sync_channel};
 use std::thread;
 use std::time::Duration;
 
-use egress_core::catalog::Candidate;
+use egress_core::catalog::{Candidate, Catalog};
 use egress_core::id::SessionId;
 use rusqlite::Connection;
 use tokio::sync::{oneshot, watch};
 
+pub use catalog::LoadError;
 pub use file::OpenError;
 pub use in_use::InUseSnapshot;
 pub use key_file::KeyError;
 pub use lease::{Claim, Lease};
+pub use records::RecordError;
 pub use seal::{KeyId, MasterKey, Unsealable};
 pub use session::{NetnsIdentity, SessionRow};
 
+use catalog::Shelf;
 use in_use::Change;
 use writer::{Desk, Job, Queue};
 
@@ -69,6 +74,7 @@ pub enum StoreError {
 #[derive(Debug, Clone)]
 pub struct Store {
     jobs: SyncSender<Job>,
+    catalog: watch::Receiver<Arc<Catalog>>,
     in_use: watch::Receiver<Arc<InUseSnapshot>>,
     tunnel_ids: Arc<AtomicU64>,
 }
@@ -80,16 +86,29 @@ impl Store {
         let failed = |source| OpenError::Sql { path: path.to_owned(), source };
         let db = file::open(path, &key)?;
         let first_tunnel_id = first_tunnel_id(&db).map_err(failed)?;
-        let (in_use_tx, in_use) = watch::channel(Arc::default());
+        let shelf = Shelf::load(&db, key)
+            .map_err(|source| OpenError::Load { path: path.to_owned(), source })?;
         let held = lease::restore(&db).map_err(failed)?;
-        let mut desk = Desk::new(db, in_use_tx);
+        let (catalog, in_use_tx) = (shelf.subscribe(), watch::Sender::default());
+        let in_use = in_use_tx.subscribe();
+        let mut desk = Desk::new(db, shelf, in_use_tx);
         desk.publish(held);
         let (jobs, queue) = sync_channel(QUEUE_MAX);
         thread::Builder::new()
             .name(String::from("store-writer"))
             .spawn(move || writer::run(desk, Queue::new(queue)))
             .map_err(OpenError::Thread)?;
-        Ok(Self { jobs, in_use, tunnel_ids: Arc::new(AtomicU64::new(first_tunnel_id)) })
+        Ok(Self { jobs, catalog, in_use, tunnel_ids: Arc::new(AtomicU64::new(first_tunnel_id)) })
+    }
+
+    /// The catalog as it is now.
+    pub fn catalog(&self) -> Arc<Catalog> {
+        self.catalog.borrow().clone()
+    }
+
+    /// The catalog, now and whenever it changes. The sender is gone when the store is closed.
+    pub fn subscribe(&self) -> watch::Receiver<Arc<Catalog>> {
+        self.catalog.clone()
     }
 
     /// Takes a lease for the session on the first candidate that has room. A session that has one

@@ -1,6 +1,6 @@
--- Ids are the 16 bytes of a UUID. Lists and nested values are JSON. `source` is which apply made
--- a record. Columns named sealed_* are encrypted with the record's own key, which is in
--- record_key, wrapped by the master key that key_id names.
+-- Ids are the 16 bytes of a UUID. Lists and nested values are JSON. Columns named sealed_* are
+-- encrypted with the record's own key, which is in record_key, wrapped by the master key that
+-- key_id names.
 
 CREATE TABLE meta (
     one     INTEGER PRIMARY KEY CHECK (one = 1),
@@ -21,8 +21,7 @@ CREATE TABLE provider (
     on_hooks        TEXT NOT NULL,
     key_sharing     TEXT NOT NULL,
     selection       TEXT NOT NULL,
-    release_delay_s INTEGER NOT NULL,
-    source          TEXT
+    release_delay_s INTEGER NOT NULL
 ) STRICT;
 
 CREATE TABLE gateway (
@@ -38,7 +37,6 @@ CREATE TABLE gateway (
     key_id          BLOB NOT NULL,
     record_key      BLOB NOT NULL,
     sealed_config   BLOB NOT NULL,      -- may hold a preshared key or inline OpenVPN keys
-    source          TEXT,
     UNIQUE (provider_id, name)
 ) STRICT;
 
@@ -49,8 +47,7 @@ CREATE TABLE mapping (
     owner_kind      TEXT NOT NULL CHECK (owner_kind IN ('user', 'group', 'workspace')),
     owner           TEXT NOT NULL,
     all_gateways    INTEGER NOT NULL,
-    version         INTEGER NOT NULL,
-    source          TEXT
+    version         INTEGER NOT NULL
 ) STRICT;
 
 CREATE TABLE mapping_gateway (
@@ -81,7 +78,6 @@ CREATE TABLE credential (
     record_key      BLOB NOT NULL,
     sealed_secret   BLOB NOT NULL,
     sealed_preshared_key BLOB,
-    source          TEXT,
     UNIQUE (provider_id, name)
 ) STRICT;
 
@@ -96,9 +92,17 @@ CREATE TABLE workspace (
     name            TEXT PRIMARY KEY,
     egress          TEXT NOT NULL,
     override_egress_gateways INTEGER NOT NULL,
-    version         INTEGER NOT NULL,
-    source          TEXT
+    version         INTEGER NOT NULL
 ) STRICT;
+
+-- Which apply named a record last: only that one's --prune removes it.
+CREATE TABLE applied (
+    kind            TEXT NOT NULL,
+    record          BLOB NOT NULL,      -- an id, or a workspace's name
+    source          TEXT NOT NULL,
+    PRIMARY KEY (kind, record)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX applied_source ON applied (source);
 
 -- A session outlives the records it was made of, so it does not reference them.
 CREATE TABLE session (

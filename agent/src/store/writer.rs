@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use rusqlite::Connection;
 use tokio::sync::{oneshot, watch};
 
+use super::catalog::Shelf;
 use super::in_use::{Change, InUseSnapshot};
 use super::lease;
 
@@ -41,14 +42,19 @@ pub(super) type Answer = Box<dyn FnOnce()>;
 /// What the writer works with.
 pub(super) struct Desk {
     pub(super) db: Connection,
+    pub(super) shelf: Shelf,
     pub(super) in_use: watch::Sender<Arc<InUseSnapshot>>,
     /// When cooling slots are free again, by lease.
     cooling: BTreeMap<i64, Instant>,
 }
 
 impl Desk {
-    pub(super) fn new(db: Connection, in_use: watch::Sender<Arc<InUseSnapshot>>) -> Self {
-        Self { db, in_use, cooling: BTreeMap::new() }
+    pub(super) fn new(
+        db: Connection,
+        shelf: Shelf,
+        in_use: watch::Sender<Arc<InUseSnapshot>>,
+    ) -> Self {
+        Self { db, shelf, in_use, cooling: BTreeMap::new() }
     }
 
     /// Makes what was committed visible.
