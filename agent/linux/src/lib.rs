@@ -5,6 +5,7 @@
 //! block, for milliseconds at most unless they say otherwise: async callers use a blocking thread.
 
 pub mod death;
+pub mod handover;
 pub mod link;
 pub mod netns;
 pub mod nft;

@@ -7,8 +7,8 @@ use std::{
 };
 
 use netlink_packet_core::{
-    NLM_F_ACK, NLM_F_DUMP, NLM_F_REQUEST, NetlinkDeserializable, NetlinkMessage, NetlinkPayload,
-    NetlinkSerializable,
+    NLM_F_ACK, NLM_F_DUMP, NLM_F_REQUEST, NetlinkDeserializable, NetlinkHeader, NetlinkMessage,
+    NetlinkPayload, NetlinkSerializable,
 };
 use rustix::net::{
     AddressFamily, Protocol, RecvFlags, SendFlags, SocketFlags, SocketType, bind,
@@ -65,7 +65,7 @@ impl Socket {
     fn send<M: NetlinkSerializable>(&self, message: M, flags: u16) -> io::Result<()> {
         self.sequence.set(self.sequence.get().wrapping_add(1));
         let payload = NetlinkPayload::InnerMessage(message);
-        let mut packet = NetlinkMessage::new(Default::default(), payload);
+        let mut packet = NetlinkMessage::new(NetlinkHeader::default(), payload);
         packet.header.flags = flags;
         packet.header.sequence_number = self.sequence.get();
         packet.finalize();

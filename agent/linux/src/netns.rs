@@ -1,5 +1,6 @@
 //! Network namespaces: opening one that a launcher named, being inside for a moment.
 
+mod device;
 mod open;
 
 use std::{

@@ -19,7 +19,7 @@ const SCRATCH: &str = "/run";
 /// Why there are no private mounts.
 #[derive(Debug, thiserror::Error)]
 pub enum ResolvError {
-    /// No CAP_SYS_ADMIN, most likely.
+    /// No `CAP_SYS_ADMIN`, most likely.
     #[error("leave the host's mount namespace")]
     Unshare(#[source] io::Error),
     /// It is missing, or a link to nothing.

@@ -49,7 +49,8 @@ pub enum TunError {
         /// Why.
         source: io::Error,
     },
-    /// The device is where it was.
+    /// The device is where it was or, when its new name was taken there, inside under its old
+    /// one. Closing its fd removes it from either.
     #[error("move the device {index} to be {name} in network namespace {cookie}")]
     Move {
         /// The device's number where it is.

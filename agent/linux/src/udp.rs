@@ -81,7 +81,7 @@ fn family(peer: SocketAddr) -> AddressFamily {
     }
 }
 
-/// Beyond the system's maximum where CAP_NET_ADMIN allows it.
+/// Beyond the system's maximum where `CAP_NET_ADMIN` allows it.
 fn set_buffers(fd: &OwnedFd, bytes: usize) -> io::Result<()> {
     set_socket_recv_buffer_size_force(fd, bytes)
         .or_else(|_| set_socket_recv_buffer_size(fd, bytes))?;

@@ -104,8 +104,8 @@ pub fn configure(wanted: &Interface) -> Result<(), LinkError> {
     set_addresses(&socket, index, &wanted.addresses)?;
     up(&socket, index, &wanted.name, Some(wanted.mtu))?;
     let reachable = |route: &&IpNet| if is_v6(route) { has_v6 } else { has_v4 };
-    let routes = wanted.routes.iter().filter(reachable).map(IpNet::trunc).collect();
-    set_routes(&socket, index, routes)
+    let routes: Vec<IpNet> = wanted.routes.iter().filter(reachable).map(IpNet::trunc).collect();
+    set_routes(&socket, index, &routes)
 }
 
 fn is_v6(net: &IpNet) -> bool {
@@ -140,7 +140,7 @@ fn set_sysctls(name: &str, has_v6: bool) -> Result<(), LinkError> {
 }
 
 /// /proc/sys/net shows the namespace of the thread that opens it. Writing costs the kernel more
-/// than reading: disable_ipv6 notifies everybody even when it stays as it is.
+/// than reading: `disable_ipv6` notifies everybody even when it stays as it is.
 fn set_sysctl(dir: &str, key: &str, value: &'static str) -> Result<(), LinkError> {
     let path = PathBuf::from(dir).join(key);
     let is = fs::read_to_string(&path);
@@ -198,7 +198,7 @@ fn address_message(index: u32, address: IpNet) -> AddressMessage {
     message
 }
 
-fn set_routes(socket: &Socket, index: u32, wanted: Vec<IpNet>) -> Result<(), LinkError> {
+fn set_routes(socket: &Socket, index: u32, wanted: &[IpNet]) -> Result<(), LinkError> {
     let all = socket.dump(RouteNetlinkMessage::GetRoute(RouteMessage::default()));
     let all = all.map_err(LinkError::Read)?;
     let has: Vec<IpNet> = all.iter().filter_map(|message| route(message, index)).collect();

@@ -98,6 +98,10 @@ impl Netns {
     /// is held. A zombie is [`OpenError::Gone`], a kernel thread [`OpenError::IsHost`].
     pub fn open_pid(pid: u32) -> Result<(Netns, PidFd), OpenError> {
         let what = format!("the network namespace of process {pid}");
+        if pid == 1 {
+            // Not every root may look at it.
+            return Err(OpenError::IsHost { what });
+        }
         let process = PidFd::open(pid).map_err(|source| lost(&what, source))?;
         let place =
             File::open(format!("/proc/{pid}/ns/net")).map_err(|error| lost(&what, error))?;

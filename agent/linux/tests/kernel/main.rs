@@ -1,0 +1,16 @@
+//! The kernel really does what this crate says. Needs root.
+
+#![allow(clippy::unwrap_used, reason = "a test that fails says so by panicking")]
+
+mod death;
+mod host;
+mod link;
+mod netns;
+mod netns_hostile;
+mod nft;
+mod peer;
+mod process;
+mod resolv;
+mod seqpacket;
+mod tun;
+mod udp;

@@ -1,0 +1,113 @@
+//! Making and moving devices.
+
+use std::{net::UdpSocket, time::Duration};
+
+use egress_linux::{
+    link::{Interface, configure, links},
+    netns::Netns,
+    tun::{self, Offload, TunError},
+};
+use rustix::io::Errno;
+
+use crate::host::{netns, on_a_host, readable};
+
+fn names() -> Vec<String> {
+    links().unwrap().into_iter().map(|link| link.name).collect()
+}
+
+fn interface(name: &str) -> Interface {
+    Interface {
+        name: name.to_owned(),
+        addresses: vec!["10.9.0.2/32".parse().unwrap()],
+        mtu: 1420,
+        routes: vec!["0.0.0.0/0".parse().unwrap()],
+    }
+}
+
+#[test]
+fn a_new_device_is_down_does_not_block_and_goes_with_its_fd() {
+    on_a_host(|| {
+        let device = tun::create("egt%d", 1380, Offload::Off).unwrap();
+        let link = links().unwrap().into_iter().find(|link| link.index == device.index).unwrap();
+        assert_eq!((link.name.as_str(), link.kind.as_str(), link.up), ("egt0", "tun", false));
+        assert_eq!(device.name, "egt0");
+        let flags = rustix::fs::fcntl_getfl(&device.fd).unwrap();
+        assert!(flags.contains(rustix::fs::OFlags::NONBLOCK));
+        drop(device);
+        assert_eq!(names(), ["lo"]);
+    });
+}
+
+#[test]
+fn a_device_arrives_under_its_new_name() {
+    on_a_host(|| {
+        let container = netns();
+        let device = tun::create("egt%d", 1420, Offload::Off).unwrap();
+        tun::move_into(device.index, &container, "eg0").unwrap();
+        assert_eq!(names(), ["lo"]);
+        assert_eq!(container.run(names).unwrap(), ["lo", "eg0"]);
+    });
+}
+
+#[test]
+fn the_namespace_that_a_device_is_in_is_found_by_its_fd() {
+    on_a_host(|| {
+        let container = netns();
+        let device = tun::create("egt%d", 1420, Offload::Off).unwrap();
+        tun::move_into(device.index, &container, "eg0").unwrap();
+        let found = Netns::of_device(&device.fd).unwrap();
+        assert_eq!(found.cookie(), container.cookie());
+        drop((found, container));
+        assert!(readable(&device.fd, Duration::from_secs(1)), "it is kept alive");
+    });
+}
+
+#[test]
+fn a_name_that_is_taken_inside_is_refused_and_closing_the_fd_leaves_nothing() {
+    on_a_host(|| {
+        let container = netns();
+        let first = tun::create("a", 1420, Offload::Off).unwrap();
+        let second = tun::create("b", 1420, Offload::Off).unwrap();
+        tun::move_into(first.index, &container, "eg0").unwrap();
+        let refused = tun::move_into(second.index, &container, "eg0");
+        assert!(matches!(refused, Err(TunError::Move { index, .. }) if index == second.index));
+        drop(second);
+        assert_eq!(names(), ["lo"]);
+        assert_eq!(container.run(names).unwrap(), ["lo", "eg0"]);
+    });
+}
+
+#[test]
+fn what_the_container_sends_comes_out_as_one_plain_packet_and_without_it_nothing() {
+    on_a_host(|| {
+        let container = netns();
+        let device = tun::create("a", 1420, Offload::Off).unwrap();
+        tun::move_into(device.index, &container, "eg0").unwrap();
+        let send = || {
+            configure(&interface("eg0")).unwrap();
+            assert_eq!(rustix::io::read(&device.fd, &mut [0; 2048]), Err(Errno::AGAIN));
+            let socket = UdpSocket::bind("0.0.0.0:0").unwrap();
+            socket.send_to(b"canary", "192.0.2.1:7").unwrap();
+        };
+        container.run(send).unwrap();
+        let mut packet = [0; 2048];
+        let length = rustix::io::read(&device.fd, &mut packet).unwrap();
+        assert_eq!((packet[0], length), (0x45, 20 + 8 + 6));
+        assert_eq!(packet[12..20], [10, 9, 0, 2, 192, 0, 2, 1]);
+        assert_eq!(&packet[28..34], b"canary");
+    });
+}
+
+#[test]
+fn with_offload_there_is_a_header_before_the_packet() {
+    on_a_host(|| {
+        let device = tun::create("eg0", 1420, Offload::VnetHeader).unwrap();
+        configure(&interface("eg0")).unwrap();
+        let socket = UdpSocket::bind("0.0.0.0:0").unwrap();
+        socket.send_to(b"canary", "192.0.2.1:7").unwrap();
+        assert!(readable(&device.fd, Duration::from_secs(1)));
+        let mut packet = [0; 2048];
+        let length = rustix::io::read(&device.fd, &mut packet).unwrap();
+        assert_eq!((packet[10], length), (0x45, 10 + 20 + 8 + 6));
+    });
+}
