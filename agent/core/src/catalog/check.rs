@@ -25,6 +25,22 @@ pub(super) enum RecordId {
     Workspace(String),
 }
 
+macro_rules! id_of_kind {
+    ($method:ident, $variant:ident, $id:ty) => {
+        /// The id, if it is one of this kind.
+        pub fn $method(&self) -> Option<$id> {
+            if let Self::$variant(id) = self { Some(*id) } else { None }
+        }
+    };
+}
+
+impl RecordId {
+    id_of_kind!(provider, Provider, ProviderId);
+    id_of_kind!(gateway, Gateway, GatewayId);
+    id_of_kind!(mapping, Mapping, MappingId);
+    id_of_kind!(credential, Credential, CredentialId);
+}
+
 /// Checks records that are sorted by their keys. Gives what was found and, beside each gateway,
 /// its parsed WireGuard config.
 pub(super) fn check(

@@ -1,19 +1,24 @@
 //! Providers, gateways, mappings, credentials: the records, and who may use which.
 
 mod check;
+mod document;
 pub mod model;
 pub mod select;
-mod why;
+pub mod why;
 
 use std::collections::BTreeMap;
 
+pub use document::{
+    CredentialEntry, Document, GatewayEntry, MappingEntry, Plan, ProviderEntry, Scope, Text,
+    WorkspaceEntry,
+};
 pub use model::{
     Credential, CredentialSecret, Egress, ExpectedExit, Gateway, GatewayScope, KeySharing, Mapping,
     OnHooks, Owner, Provider, ProviderType, SelectionPolicy, Subject, WireguardOverrides,
     Workspace,
 };
 pub use select::{Candidate, InUse, Offer, explain, offers};
-pub use why::{Why, code};
+pub use why::Why;
 
 use crate::fault::{Checked, unless_faulty};
 use crate::id::{CredentialId, GatewayId, MappingId, ProviderId};

@@ -1,0 +1,68 @@
+//! A document against the records there are: what would be there after it.
+
+mod merge;
+mod record;
+mod secrets;
+
+use std::collections::BTreeSet;
+
+use uuid::Uuid;
+
+use self::merge::Merge;
+use super::Document;
+use crate::catalog::check::RecordId;
+use crate::catalog::{Catalog, Records};
+use crate::fault::{Checked, Faults, Finding, Severity};
+
+/// What an apply does.
+#[derive(Debug)]
+pub struct Plan {
+    /// Everything there is afterwards.
+    pub catalog: Catalog,
+    /// The records that are new or different, in their new form.
+    pub touched: Records,
+    /// New records, as `kind name`.
+    pub created: Vec<String>,
+    /// Different records.
+    pub updated: Vec<String>,
+    /// Records that were as asked already.
+    pub unchanged: u32,
+}
+
+impl Document {
+    /// Works out what applying this document to `existing` does.
+    ///
+    /// A record is found by its id, else by its name (a mapping by provider and owner), else made
+    /// with an id of `new_id`, which is asked in the order of the document. Fields that are left
+    /// out have their defaults; secrets that are left out stay as they are. Versions grow by one
+    /// with each difference.
+    pub fn against(&self, existing: &Records, new_id: impl FnMut() -> Uuid) -> Checked<Plan> {
+        let mut merge = Merge::new(existing, new_id);
+        merge.take(self);
+        let Merge { records, outcome, places, findings, .. } = merge;
+        let ours: BTreeSet<&String> = places.values().collect();
+        let place = |record: &RecordId| places.get(record).cloned();
+        let (catalog, found) = match Catalog::checked(records, &place) {
+            Ok((catalog, found)) => (Some(catalog), found),
+            Err(Faults(found)) => (None, found),
+        };
+        let found = found.into_iter().filter(|it| is_fault(it) || is_of(it, &ours));
+        let findings = self.places.locate(findings.into_iter().chain(found).collect());
+        match catalog {
+            Some(catalog) if !findings.iter().any(is_fault) => {
+                Ok((outcome.plan(catalog), findings))
+            }
+            Some(_) | None => Err(Faults(findings)),
+        }
+    }
+}
+
+fn is_fault(finding: &Finding) -> bool {
+    finding.severity == Severity::Fault
+}
+
+/// Whether a finding is about one of these records, named as in `gateway[3]`.
+fn is_of(finding: &Finding, records: &BTreeSet<&String>) -> bool {
+    let record = finding.field.as_ref().and_then(|field| field.split_inclusive(']').next());
+    record.is_some_and(|record| records.contains(&record.to_owned()))
+}
