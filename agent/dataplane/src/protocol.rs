@@ -2,7 +2,7 @@
 //!
 //! Control connects; the data plane serves the newest connection and drops the one before. Each
 //! [`Command`] is one packet and is answered by exactly one [`Reply`] with its number, in any
-//! order; [`Event`]s come unasked. File descriptors travel beside the packet (SCM_RIGHTS) in the
+//! order; [`Event`]s come unasked. File descriptors travel beside the packet (`SCM_RIGHTS`) in the
 //! order that the message's documentation names.
 
 use std::net::{IpAddr, SocketAddr};
@@ -204,7 +204,7 @@ pub enum Event {
         peer: u16,
     },
     /// A peer owes an answer: sent once when a handshake message has had none for 5 s
-    /// (REKEY_TIMEOUT), and again every 5 s while that lasts.
+    /// (`REKEY_TIMEOUT`), and again every 5 s while that lasts.
     Silent {
         /// Which tunnel.
         tunnel: TunnelId,

@@ -1,0 +1,175 @@
+//! What is known of a peer's handshakes: asked, answered, overdue, to be revived.
+
+use std::time::{Duration, Instant};
+
+use egress_core::backoff::Backoff;
+
+use crate::message::Message;
+
+/// An initiation that has no answer for this long is news (`REKEY_TIMEOUT`).
+const SILENCE: Duration = Duration::from_secs(5);
+/// The first wait before a revival; like the longest, it is between half and all of this.
+const REVIVAL_FIRST: Duration = Duration::from_secs(2);
+const REVIVAL_MOST: Duration = Duration::from_secs(30);
+
+/// One peer's handshakes.
+#[derive(Debug)]
+pub struct Handshakes {
+    completed: u64,
+    last: Option<Instant>,
+    asked: Option<Asked>,
+    answered: Option<u32>,
+    revival: Option<Instant>,
+    backoff: Backoff,
+}
+
+/// We sent an initiation; nothing completed it so far.
+#[derive(Debug)]
+struct Asked {
+    since: Instant,
+    next_news: Instant,
+}
+
+impl Handshakes {
+    /// None yet. What is random follows from `seed`.
+    pub fn new(seed: u64) -> Self {
+        Self {
+            completed: 0,
+            last: None,
+            asked: None,
+            answered: None,
+            revival: None,
+            backoff: Backoff::new(REVIVAL_FIRST, REVIVAL_MOST, seed),
+        }
+    }
+
+    /// Handshakes completed.
+    pub fn completed(&self) -> u64 {
+        self.completed
+    }
+
+    /// How long ago the last one was completed; `None` before the first.
+    pub fn age(&self, now: Instant) -> Option<Duration> {
+        self.last.map(|last| now.saturating_duration_since(last))
+    }
+
+    /// Whether an initiation of ours waits for its answer.
+    pub fn asking(&self) -> bool {
+        self.asked.is_some()
+    }
+
+    /// A message of ours was sent.
+    pub fn sent(&mut self, message: Message, now: Instant) {
+        match message {
+            Message::Initiation => self.asked(now),
+            Message::Response { sender } => self.answered = Some(sender),
+            Message::Cookie | Message::Data { .. } => {}
+        }
+    }
+
+    /// An authentic message came. True when it completes a handshake: the answer to ours, or the
+    /// first data for a session that we answered.
+    pub fn received(&mut self, message: Message, now: Instant) -> bool {
+        let complete = match message {
+            Message::Response { .. } => true,
+            Message::Data { receiver, .. } => self.answered == Some(receiver),
+            Message::Initiation | Message::Cookie => false,
+        };
+        if complete {
+            self.completed += 1;
+            self.last = Some(now);
+            (self.asked, self.answered, self.revival) = (None, None, None);
+            self.backoff.reset();
+        }
+        complete
+    }
+
+    /// For how long a peer owes its answer, when that is news: at 5 s and every 5 s after.
+    pub fn overdue(&mut self, now: Instant) -> Option<Duration> {
+        let asked = self.asked.as_mut()?;
+        if now < asked.next_news {
+            return None;
+        }
+        asked.next_news = now + SILENCE;
+        Some(now.saturating_duration_since(asked.since))
+    }
+
+    /// boringtun has given up. True when it is time to begin anew: the first call only sets when.
+    pub fn revive(&mut self, now: Instant) -> bool {
+        let backoff = &mut self.backoff;
+        let at = *self.revival.get_or_insert_with(|| now + backoff.next_wait());
+        let due = now >= at;
+        if due {
+            self.revival = None;
+        }
+        due
+    }
+
+    fn asked(&mut self, now: Instant) {
+        self.revival = None;
+        self.asked.get_or_insert(Asked { since: now, next_news: now + SILENCE });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+    const DATA: Message = Message::Data { receiver: 9, len: 0 };
+
+    #[test]
+    fn a_peer_that_does_not_answer_is_news_every_five_seconds_until_it_does() {
+        let start = Instant::now();
+        let mut handshakes = Handshakes::new(1);
+        handshakes.sent(Message::Initiation, start);
+        assert_eq!(handshakes.overdue(start + 4 * SECOND), None);
+        assert_eq!(handshakes.overdue(start + 5 * SECOND), Some(5 * SECOND));
+        handshakes.sent(Message::Initiation, start + 5 * SECOND);
+        assert_eq!(handshakes.overdue(start + 9 * SECOND), None);
+        assert_eq!(handshakes.overdue(start + 10 * SECOND), Some(10 * SECOND));
+        assert!(handshakes.received(Message::Response { sender: 1 }, start + 11 * SECOND));
+        assert_eq!(handshakes.overdue(start + 60 * SECOND), None);
+        assert_eq!(handshakes.age(start + 12 * SECOND), Some(SECOND));
+    }
+
+    #[test]
+    fn a_handshake_of_the_peers_is_complete_with_the_first_data_of_its_session() {
+        let now = Instant::now();
+        let mut handshakes = Handshakes::new(1);
+        handshakes.sent(Message::Initiation, now);
+        handshakes.sent(Message::Response { sender: 9 }, now);
+        assert!(
+            !handshakes.received(Message::Data { receiver: 8, len: 0 }, now),
+            "an older session"
+        );
+        assert_eq!(handshakes.completed(), 0);
+        assert!(handshakes.asking());
+        assert!(handshakes.received(DATA, now));
+        assert!(!handshakes.received(DATA, now), "only the first");
+        assert_eq!(handshakes.completed(), 1);
+        assert!(!handshakes.asking());
+    }
+
+    #[test]
+    fn revival_waits_longer_each_time() {
+        let mut now = Instant::now();
+        let mut handshakes = Handshakes::new(1);
+        for most in [2, 4, 8, 16, 30, 30].map(|most| most * SECOND) {
+            assert!(!handshakes.revive(now));
+            assert!(!handshakes.revive(now + most.mul_f64(0.49)), "before half of {most:?}");
+            now += most;
+            assert!(handshakes.revive(now), "after {most:?}");
+            handshakes.sent(Message::Initiation, now);
+        }
+    }
+
+    #[test]
+    fn a_packet_that_began_a_handshake_puts_the_revival_off() {
+        let now = Instant::now();
+        let mut handshakes = Handshakes::new(1);
+        assert!(!handshakes.revive(now));
+        handshakes.sent(Message::Initiation, now);
+        assert!(!handshakes.revive(now + 60 * SECOND), "the wait begins anew");
+    }
+}

@@ -1,0 +1,95 @@
+//! What control has not heard yet: bounded, the newest of each kind.
+
+use std::collections::VecDeque;
+
+use crate::protocol::{Event, TunnelId};
+
+const MOST: usize = 4096;
+
+/// Events in the order of their last happening. Of one kind about one peer only the newest is
+/// kept; at the limit the oldest [`Event::Silent`] goes, else the oldest of all.
+#[derive(Debug, Default)]
+pub struct News {
+    events: VecDeque<Event>,
+}
+
+#[derive(PartialEq, Eq)]
+enum Kind {
+    Handshake,
+    Silent,
+    Moved,
+    DeviceGone,
+}
+
+impl News {
+    /// Adds one.
+    pub fn push(&mut self, event: Event) {
+        let about = about(event);
+        self.events.retain(|&former| self::about(former) != about);
+        if self.events.len() == MOST {
+            let silent = self.events.iter().position(|event| matches!(event, Event::Silent { .. }));
+            self.events.remove(silent.unwrap_or(0));
+        }
+        self.events.push_back(event);
+    }
+
+    /// The one to tell next.
+    pub fn next(&self) -> Option<Event> {
+        self.events.front().copied()
+    }
+
+    /// It was told.
+    pub fn told(&mut self) {
+        self.events.pop_front();
+    }
+}
+
+fn about(event: Event) -> (Kind, TunnelId, Option<u16>) {
+    match event {
+        Event::Handshake { tunnel, peer } => (Kind::Handshake, tunnel, Some(peer)),
+        Event::Silent { tunnel, peer, .. } => (Kind::Silent, tunnel, Some(peer)),
+        Event::Moved { tunnel, peer, .. } => (Kind::Moved, tunnel, Some(peer)),
+        Event::DeviceGone { tunnel } => (Kind::DeviceGone, tunnel, None),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn silent(tunnel: TunnelId, for_ms: u64) -> Event {
+        Event::Silent { tunnel, peer: 0, for_ms }
+    }
+
+    fn all(mut news: News) -> Vec<Event> {
+        std::iter::from_fn(|| {
+            let event = news.next();
+            news.told();
+            event
+        })
+        .collect()
+    }
+
+    #[test]
+    fn only_the_newest_of_a_kind_is_told() {
+        let mut news = News::default();
+        let handshake = Event::Handshake { tunnel: 1, peer: 0 };
+        for event in [silent(1, 5_000), silent(2, 5_000), handshake, silent(1, 10_000)] {
+            news.push(event);
+        }
+        assert_eq!(all(news), [silent(2, 5_000), handshake, silent(1, 10_000)]);
+    }
+
+    #[test]
+    fn at_the_limit_the_oldest_silence_is_dropped_and_a_dead_device_is_not() {
+        let mut news = News::default();
+        let gone = Event::DeviceGone { tunnel: 0 };
+        news.push(gone);
+        for tunnel in 1..=MOST as u64 {
+            news.push(silent(tunnel, 5_000));
+        }
+        let told = all(news);
+        assert_eq!(told.len(), MOST);
+        assert_eq!(told[..2], [gone, silent(2, 5_000)]);
+    }
+}

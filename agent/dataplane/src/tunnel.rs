@@ -1,0 +1,207 @@
+//! One tunnel: its device, its peers, and the two ways between them.
+
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::time::Instant;
+
+use crate::device::{Device, Gone, Written};
+use crate::packet::Header;
+use crate::peer::Peer;
+use crate::poller::Source;
+use crate::protocol::{ALLOWED_IPS_MAX, PEERS_MAX, TunnelConfig, TunnelId, TunnelStats};
+use crate::routing::Routes;
+use crate::socket::Socket;
+use crate::traffic::Traffic;
+use crate::tunnel_error::TunnelError;
+use crate::turn::Turn;
+
+/// The most bytes one event may move, so that the tunnels of a worker share it.
+const BUDGET: usize = 256 * 1024;
+/// What a packet takes of the budget at least: small ones cost as much time as larger ones.
+const LEAST: usize = 256;
+
+/// A tunnel that carries packets.
+pub struct Tunnel {
+    id: TunnelId,
+    mtu: u16,
+    device: Device,
+    peers: Vec<Peer>,
+    routes: Routes,
+    traffic: Traffic,
+}
+
+impl Tunnel {
+    /// Builds a tunnel of its configuration and its descriptors: the device, then one socket per
+    /// peer. Nothing is sent yet.
+    pub fn new(config: &TunnelConfig, fds: Vec<OwnedFd>) -> Result<Self, TunnelError> {
+        check_bounds(config, fds.len())?;
+        let tunnel = config.tunnel;
+        let mut fds = fds.into_iter();
+        let no_fds = || TunnelError::Peers { tunnel, peers: config.peers.len(), fds: 0 };
+        let device = Device::new(fds.next().ok_or_else(no_fds)?)
+            .map_err(|errno| TunnelError::Device { tunnel, source: errno.into() })?;
+        let peers = (0..).zip(config.peers.iter().zip(fds)).map(|(index, (peer, fd))| {
+            Peer::new(tunnel, index, &config.private_key, peer, fd)
+                .map_err(|errno| TunnelError::Socket { tunnel, peer: index, source: errno.into() })
+        });
+        let peers = peers.collect::<Result<Vec<_>, _>>()?;
+        let routes = Routes::new(&config.peers);
+        let traffic = Traffic::default();
+        Ok(Self { id: tunnel, mtu: config.mtu, device, peers, routes, traffic })
+    }
+
+    /// Control's number for it.
+    pub fn id(&self) -> TunnelId {
+        self.id
+    }
+
+    /// Begins the first handshake with every peer.
+    pub fn start(&mut self, turn: &mut Turn) {
+        for peer in &mut self.peers {
+            peer.start_handshake(turn);
+        }
+    }
+
+    /// The way up: what the container sends, until there is no more or the budget is used.
+    pub fn up(&mut self, turn: &mut Turn) -> Result<(), Gone> {
+        let mut budget = BUDGET;
+        while let Some(len) = self.device.read(&mut turn.inner[..usize::from(u16::MAX)])? {
+            self.up_one(len, turn);
+            budget = budget.saturating_sub(len.max(LEAST));
+            if budget == 0 {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn up_one(&mut self, len: usize, turn: &mut Turn) {
+        let header = Header::parse(&turn.inner[..len]);
+        let index = header.and_then(|header| self.routes.peer_for(header.destination));
+        let Some(peer) = index.and_then(|index| self.peers.get_mut(usize::from(index))) else {
+            self.traffic.drops.no_peer += 1;
+            return;
+        };
+        peer.send(len, self.mtu, turn);
+    }
+
+    /// The way down: what a peer sends, until there is no more or the budget is used.
+    pub fn down(&mut self, index: u16, turn: &mut Turn) -> Result<(), Gone> {
+        let mut budget = BUDGET;
+        while budget > 0 {
+            let Some(peer) = self.peers.get_mut(usize::from(index)) else { return Ok(()) };
+            match peer.socket().receive(&mut turn.outer[..usize::from(u16::MAX)]) {
+                Ok(None) => return Ok(()),
+                Ok(Some((len, from))) => {
+                    budget = budget.saturating_sub(len.max(LEAST));
+                    if let Some(len) = peer.receive(len, from, turn) {
+                        self.down_one(index, len, turn)?;
+                    }
+                }
+                Err(_) => {
+                    self.traffic.drops.io += 1;
+                    return Ok(());
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Gives a peer's inner packet to the device, when its source is the peer's to use.
+    fn down_one(&mut self, index: u16, len: usize, turn: &Turn) -> Result<(), Gone> {
+        let Some(header) = Header::parse(&turn.inner[..len]) else {
+            self.traffic.drops.invalid += 1;
+            return Ok(());
+        };
+        if self.routes.peer_for(header.source) != Some(index) {
+            self.traffic.drops.source += 1;
+            return Ok(());
+        }
+        match self.device.write(&turn.inner[..header.len])? {
+            Written::Taken => self.traffic.rx.count(header.len),
+            Written::Refused => self.traffic.drops.io += 1,
+        }
+        Ok(())
+    }
+
+    /// Lets time pass for every peer. True while one of them owes the answer to a handshake.
+    pub fn tick(&mut self, turn: &mut Turn) -> bool {
+        for peer in &mut self.peers {
+            peer.tick(turn);
+        }
+        self.peers.iter().any(Peer::is_awaited)
+    }
+
+    /// Gives a peer another socket and gives back the former one.
+    pub fn replace_socket(&mut self, index: u16, socket: Socket) -> Result<Socket, TunnelError> {
+        Ok(self.peer_mut(index)?.replace_socket(socket))
+    }
+
+    /// A peer's socket.
+    pub fn socket(&self, index: u16) -> Result<&Socket, TunnelError> {
+        let peer = self.peers.get(usize::from(index)).map(Peer::socket);
+        peer.ok_or(TunnelError::NoPeer { tunnel: self.id, peer: index })
+    }
+
+    /// Begins a handshake with a peer.
+    pub fn start_handshake(&mut self, index: u16, turn: &mut Turn) -> Result<(), TunnelError> {
+        self.peer_mut(index)?.start_handshake(turn);
+        Ok(())
+    }
+
+    /// Lets a peer be heard from any source.
+    pub fn listen(&mut self, index: u16) -> Result<(), TunnelError> {
+        let tunnel = self.id;
+        let listened = self.peer_mut(index)?.listen();
+        listened.map_err(|source| TunnelError::Socket { tunnel, peer: index, source })
+    }
+
+    fn peer_mut(&mut self, index: u16) -> Result<&mut Peer, TunnelError> {
+        let tunnel = self.id;
+        self.peers.get_mut(usize::from(index)).ok_or(TunnelError::NoPeer { tunnel, peer: index })
+    }
+
+    /// Duplicates of its descriptors: the device, then the sockets in order.
+    pub fn duplicates(&self) -> Result<Vec<OwnedFd>, TunnelError> {
+        let device = std::iter::once(self.device.duplicate());
+        let sockets = self.peers.iter().map(|peer| peer.socket().duplicate());
+        let fds: std::io::Result<Vec<_>> = device.chain(sockets).collect();
+        fds.map_err(|source| TunnelError::Duplicate { tunnel: self.id, source })
+    }
+
+    /// Its descriptors, with the names that the poller knows them by.
+    pub fn sources(&self, slot: u64) -> impl Iterator<Item = (Source, BorrowedFd<'_>)> {
+        let sockets = (0..)
+            .zip(&self.peers)
+            .map(move |(index, peer)| (Source::Peer { slot, index }, peer.socket().as_fd()));
+        std::iter::once((Source::Device { slot }, self.device.as_fd())).chain(sockets)
+    }
+
+    /// What it carried, and how its peers are.
+    pub fn stats(&self, now: Instant) -> TunnelStats {
+        let mut all = self.traffic;
+        for peer in &self.peers {
+            all.add(peer.traffic());
+        }
+        TunnelStats {
+            tunnel: self.id,
+            rx_bytes: all.rx.bytes,
+            rx_packets: all.rx.packets,
+            tx_bytes: all.tx.bytes,
+            tx_packets: all.tx.packets,
+            drops: all.drops,
+            peers: self.peers.iter().map(|peer| peer.stats(now)).collect(),
+        }
+    }
+}
+
+fn check_bounds(config: &TunnelConfig, fds: usize) -> Result<(), TunnelError> {
+    let (tunnel, peers) = (config.tunnel, config.peers.len());
+    if !(1..=PEERS_MAX).contains(&peers) || fds != 1 + peers {
+        return Err(TunnelError::Peers { tunnel, peers, fds });
+    }
+    let count = config.peers.iter().map(|peer| peer.allowed_ips.len()).sum();
+    if count > ALLOWED_IPS_MAX {
+        return Err(TunnelError::AllowedIps { tunnel, count });
+    }
+    Ok(())
+}

@@ -1,0 +1,243 @@
+//! A thread that owns its tunnels and moves their packets.
+
+use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
+use std::sync::mpsc::{Receiver, Sender, TryRecvError};
+use std::time::{Duration, Instant};
+
+use rustix::io;
+
+use crate::bell::Bell;
+use crate::device::Gone;
+use crate::order::{Answer, Order, Report, Task};
+use crate::poller::{Poller, Ready, Source};
+use crate::protocol::{Event, Reply, TunnelConfig, TunnelId};
+use crate::socket::Socket;
+use crate::tunnel::Tunnel;
+use crate::tunnel_error::TunnelError;
+use crate::tunnels::Tunnels;
+use crate::turn::Turn;
+
+const TICK_BUSY: Duration = Duration::from_millis(250);
+const TICK_IDLE: Duration = Duration::from_secs(1);
+
+/// Its ends of the channels to and from the server.
+pub struct Ends {
+    /// What to do. The worker ends when the other side is gone.
+    pub orders: Receiver<Order>,
+    /// Rings when there are orders.
+    pub orders_bell: Bell,
+    /// What was done and what happened. The server always takes it, so this need not be bounded:
+    /// orders in flight are, and a peer has at most one piece of news a tick.
+    pub reports: Sender<Report>,
+    /// To ring when there are reports.
+    pub reports_bell: Bell,
+}
+
+/// The thread's state.
+pub struct Worker {
+    ends: Ends,
+    poller: Poller,
+    tunnels: Tunnels,
+    turn: Turn,
+    next_tick: Instant,
+    busy: bool,
+}
+
+/// Whether there is a server to work for.
+#[derive(PartialEq, Eq)]
+enum Server {
+    There,
+    Gone,
+}
+
+impl Worker {
+    /// A worker without tunnels.
+    pub fn new(ends: Ends) -> io::Result<Self> {
+        let poller = Poller::new()?;
+        poller.watch(&ends.orders_bell, Source::Bell)?;
+        let now = Instant::now();
+        Ok(Self {
+            ends,
+            poller,
+            tunnels: Tunnels::default(),
+            turn: Turn::new(now),
+            next_tick: now + TICK_IDLE,
+            busy: false,
+        })
+    }
+
+    /// Works until the server is gone, or until it cannot and says so.
+    pub fn run(mut self) {
+        if let Err(errno) = self.work() {
+            self.report(Report::Ended { error: errno.into() });
+        }
+    }
+
+    fn work(&mut self) -> io::Result<()> {
+        let mut server = Server::There;
+        while server == Server::There {
+            let wait = self.next_tick.saturating_duration_since(Instant::now());
+            self.poller.wait(wait)?;
+            self.turn.now = Instant::now();
+            while let Some(ready) = self.poller.next() {
+                match ready.source {
+                    Source::Bell => server = self.obey(),
+                    Source::Device { slot } | Source::Peer { slot, .. } => self.carry(slot, ready),
+                }
+            }
+            self.tick_when_due();
+            self.publish();
+        }
+        Ok(())
+    }
+
+    fn carry(&mut self, slot: u64, ready: Ready) {
+        // A tunnel that was removed in this round may still have a descriptor ready.
+        let Some(tunnel) = self.tunnels.get_mut(slot) else { return };
+        let carried = match ready.source {
+            Source::Peer { index, .. } => tunnel.down(index, &mut self.turn),
+            Source::Device { .. } if ready.failed => Err(Gone),
+            Source::Device { .. } | Source::Bell => tunnel.up(&mut self.turn),
+        };
+        self.quicken();
+        if carried == Err(Gone)
+            && let Some(tunnel) = self.forget(slot)
+        {
+            self.turn.news.push(Event::DeviceGone { tunnel });
+        }
+    }
+
+    /// Something is going on: tick at the busy pace.
+    fn quicken(&mut self) {
+        self.busy = true;
+        self.next_tick = self.next_tick.min(self.turn.now + TICK_BUSY);
+    }
+
+    fn tick_when_due(&mut self) {
+        if self.turn.now < self.next_tick {
+            return;
+        }
+        for tunnel in self.tunnels.iter_mut() {
+            self.busy |= tunnel.tick(&mut self.turn);
+        }
+        self.next_tick = self.turn.now + if self.busy { TICK_BUSY } else { TICK_IDLE };
+        self.busy = false;
+    }
+
+    fn publish(&mut self) {
+        for event in std::mem::take(&mut self.turn.news) {
+            self.report(Report::Happened(event));
+        }
+    }
+
+    fn report(&self, report: Report) {
+        // Without a server there is nobody to tell, and the next look at the orders says so.
+        let _ = self.ends.reports.send(report);
+        self.ends.reports_bell.ring();
+    }
+
+    fn obey(&mut self) -> Server {
+        self.ends.orders_bell.hush();
+        loop {
+            match self.ends.orders.try_recv() {
+                Ok(order) => self.carry_out(order),
+                Err(TryRecvError::Empty) => return Server::There,
+                Err(TryRecvError::Disconnected) => return Server::Gone,
+            }
+        }
+    }
+
+    fn carry_out(&mut self, order: Order) {
+        // What happened before the order is told before its answer.
+        self.publish();
+        let report = match order {
+            Order::Tunnel { ticket, tunnel, task } => {
+                let answer = self.carry_out_task(tunnel, task);
+                let answer = answer.unwrap_or_else(|error| Answer::failed(&error));
+                let carried = self.tunnels.slot(tunnel).is_some();
+                Report::Answered { ticket, tunnel, carried, answer }
+            }
+            Order::Stats { ticket } => {
+                let stats = self.tunnels.iter_mut().map(|tunnel| tunnel.stats(self.turn.now));
+                Report::Counted { ticket, tunnels: stats.collect() }
+            }
+        };
+        self.report(report);
+    }
+
+    fn carry_out_task(&mut self, tunnel: TunnelId, task: Task) -> Result<Answer, TunnelError> {
+        match task {
+            Task::Add { config, fds } => self.add(&config, fds)?,
+            Task::SetEndpoint { peer, endpoint, fds } => {
+                self.set_endpoint(tunnel, peer, endpoint, fds)?;
+            }
+            Task::Listen { peer } => self.tunnels.find(tunnel)?.1.listen(peer)?,
+            Task::Remove => self.remove(tunnel),
+            Task::Export => {
+                let fds = self.tunnels.find(tunnel)?.1.duplicates()?;
+                return Ok(Answer { reply: Reply::Fds, fds });
+            }
+        }
+        Ok(Reply::Done.into())
+    }
+
+    fn add(&mut self, config: &TunnelConfig, fds: Vec<OwnedFd>) -> Result<(), TunnelError> {
+        let id = config.tunnel;
+        let mut tunnel = Tunnel::new(config, fds)?;
+        // The former one goes first: it may hold the same device, and two readers would share it.
+        self.remove(id);
+        for (source, fd) in tunnel.sources(self.tunnels.next_slot()) {
+            let watched = self.poller.watch(fd, source);
+            watched.map_err(|errno| TunnelError::Watch { tunnel: id, source: errno.into() })?;
+        }
+        tunnel.start(&mut self.turn);
+        self.quicken();
+        self.tunnels.insert(tunnel);
+        Ok(())
+    }
+
+    fn set_endpoint(
+        &mut self,
+        id: TunnelId,
+        peer: u16,
+        endpoint: SocketAddr,
+        fds: Vec<OwnedFd>,
+    ) -> Result<(), TunnelError> {
+        let (slot, tunnel) = self.tunnels.find(id)?;
+        let [socket] = <[OwnedFd; 1]>::try_from(fds).map_err(|fds| TunnelError::Peers {
+            tunnel: id,
+            peers: 1,
+            fds: fds.len(),
+        })?;
+        let socket = Socket::new(socket, endpoint).map_err(|errno| TunnelError::Socket {
+            tunnel: id,
+            peer,
+            source: errno.into(),
+        })?;
+        let former = tunnel.replace_socket(peer, socket)?;
+        self.poller.unwatch(&former);
+        let source = Source::Peer { slot, index: peer };
+        self.poller
+            .watch(tunnel.socket(peer)?, source)
+            .map_err(|errno| TunnelError::Watch { tunnel: id, source: errno.into() })?;
+        tunnel.start_handshake(peer, &mut self.turn)?;
+        self.quicken();
+        Ok(())
+    }
+
+    fn remove(&mut self, tunnel: TunnelId) {
+        if let Some(slot) = self.tunnels.slot(tunnel) {
+            self.forget(slot);
+        }
+    }
+
+    /// Drops a tunnel, its keys and its descriptors, and says which it was.
+    fn forget(&mut self, slot: u64) -> Option<TunnelId> {
+        let tunnel = self.tunnels.remove(slot)?;
+        for (_, fd) in tunnel.sources(slot) {
+            self.poller.unwatch(fd);
+        }
+        Some(tunnel.id())
+    }
+}
