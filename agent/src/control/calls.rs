@@ -124,6 +124,24 @@ impl Call {
         self.method() != Method::GET
     }
 
+    /// Whether anything may stand behind its path's question mark.
+    pub fn takes_a_query(self) -> bool {
+        match self {
+            Self::Detach | Self::Offers | Self::Apply | Self::ResolveGateway => true,
+            Self::Attach
+            | Self::Sessions
+            | Self::Session
+            | Self::Connections
+            | Self::Events
+            | Self::Providers
+            | Self::Gateways
+            | Self::Mappings
+            | Self::Credentials
+            | Self::Workspaces
+            | Self::Openapi => false,
+        }
+    }
+
     /// How long the agent may take for its reply to begin. An attach brings its own deadline; this
     /// is what the longest one may come to.
     pub fn deadline(self) -> Duration {

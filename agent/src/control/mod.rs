@@ -6,5 +6,13 @@
 pub mod agent;
 pub mod calls;
 pub mod client;
+mod document;
 pub mod events;
+mod extract;
+mod handlers;
+mod problem;
+mod queries;
 pub mod roles;
+mod routes;
+pub mod server;
+mod stream;

@@ -6,10 +6,15 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::catalog::Subject;
+use crate::fault::Finding;
 use crate::id::{GatewayId, SessionId};
 
 /// The longest an attach may be told to wait: 5 minutes.
 pub const DEADLINE_MAX_MS: u64 = 300_000;
+/// The longest name of a user, group or workspace, in bytes.
+pub const NAME_MAX: usize = 256;
+/// The most groups a subject may have.
+pub const GROUPS_MAX: usize = 4_096;
 /// How long an attach may take unless told otherwise: 10 s.
 pub const DEADLINE_DEFAULT_MS: u64 = 10_000;
 
@@ -38,6 +43,18 @@ fn default_deadline_ms() -> u64 {
 }
 
 impl AttachRequest {
+    /// Every value that is out of range, whatever there is on the host.
+    pub fn faults(&self) -> Vec<Finding> {
+        let mut faults = Vec::new();
+        if !(1..=DEADLINE_MAX_MS).contains(&self.deadline_ms) {
+            let message = format!("expected 1 to {DEADLINE_MAX_MS} ms");
+            faults.push(Finding::fault(message).about("deadline_ms"));
+        }
+        faults.extend(self.netns.fault());
+        faults.extend(name_faults(&self.subject));
+        faults
+    }
+
     /// Whether this asks for the same egress: everything but the deadline.
     pub fn asks_the_same_as(&self, other: &Self) -> bool {
         Self { deadline_ms: 0, ..self.clone() } == Self { deadline_ms: 0, ..other.clone() }
@@ -54,6 +71,38 @@ pub enum NetnsRef {
     Path(PathBuf),
     /// A process in it, which the caller could send a signal to.
     Pid(i32),
+}
+
+impl NetnsRef {
+    fn fault(&self) -> Option<Finding> {
+        match self {
+            Self::Path(path) if !path.is_absolute() => {
+                Some(Finding::fault("expected a path from `/`").about("netns.path"))
+            }
+            Self::Pid(pid) if *pid < 1 => {
+                Some(Finding::fault("expected the number of a process").about("netns.pid"))
+            }
+            Self::Path(_) | Self::Pid(_) => None,
+        }
+    }
+}
+
+fn name_faults(subject: &Subject) -> Vec<Finding> {
+    let groups = subject.groups.iter().enumerate();
+    let groups = groups.map(|(nth, name)| (format!("subject.groups[{nth}]"), name));
+    let user = subject.user.iter().map(|name| ("subject.user".to_owned(), name));
+    let workspace = subject.workspace.iter().map(|name| ("subject.workspace".to_owned(), name));
+    let mut faults: Vec<_> = user
+        .chain(groups)
+        .chain(workspace)
+        .filter(|(_, name)| name.is_empty() || name.len() > NAME_MAX)
+        .map(|(field, _)| Finding::fault(format!("expected 1 to {NAME_MAX} bytes")).about(field))
+        .collect();
+    if subject.groups.len() > GROUPS_MAX {
+        let message = format!("expected at most {GROUPS_MAX} groups");
+        faults.push(Finding::fault(message).about("subject.groups"));
+    }
+    faults
 }
 
 /// How a container is connected and sealed.
@@ -81,6 +130,19 @@ mod tests {
         .unwrap();
         assert_eq!(request.deadline_ms, DEADLINE_DEFAULT_MS);
         assert_eq!(request.profile, ContainmentProfile::Sealed);
+    }
+
+    #[test]
+    fn every_value_out_of_range_is_found_at_once() {
+        let request: AttachRequest = serde_json::from_str(
+            r#"{"session_id":"c","netns":{"path":"x"},"gateway":null,"deadline_ms":0,
+                "subject":{"user":"","groups":["a",""]}}"#,
+        )
+        .unwrap();
+        let fields: Vec<_> =
+            request.faults().into_iter().filter_map(|finding| finding.field).collect();
+        let wanted = ["deadline_ms", "netns.path", "subject.user", "subject.groups[1]"];
+        assert_eq!(fields, wanted);
     }
 
     #[test]

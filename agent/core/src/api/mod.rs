@@ -11,7 +11,8 @@ mod refusal;
 mod session;
 
 pub use attach::{
-    AttachRequest, ContainmentProfile, DEADLINE_DEFAULT_MS, DEADLINE_MAX_MS, NetnsRef,
+    AttachRequest, ContainmentProfile, DEADLINE_DEFAULT_MS, DEADLINE_MAX_MS, GROUPS_MAX, NAME_MAX,
+    NetnsRef,
 };
 pub use catalog::ApplyReport;
 pub use code::Code;

@@ -1,0 +1,256 @@
+//! The API's description: an OpenAPI document of every call.
+
+use egress_core::api::{
+    ApplyReport, AttachRequest, ConnectionList, CredentialList, Event, GatewayList, GatewayRef,
+    MappingList, OfferList, Problem, ProviderList, SessionList, SessionView, WorkspaceList,
+};
+use egress_core::catalog::Document;
+use utoipa::openapi::path::{
+    Operation, OperationBuilder, Parameter, ParameterBuilder, ParameterIn,
+};
+use utoipa::openapi::request_body::RequestBodyBuilder;
+use utoipa::openapi::schema::{ObjectBuilder, Type};
+use utoipa::openapi::{
+    Content, HttpMethod, OpenApi, PathItem, Ref, Required, ResponseBuilder, ResponsesBuilder,
+};
+use utoipa::{IntoParams, OpenApi as _};
+
+use super::calls::Call;
+use super::queries::{ApplyQuery, DetachQuery, OffersQuery, ResolveQuery};
+
+#[derive(utoipa::OpenApi)]
+#[openapi(
+    info(
+        title = "egress-agent",
+        description = "Gives each container on a host its own way out to the internet, through a \
+                       VPN gateway somebody chose for it. HTTP/1.1 on a unix socket; the caller's \
+                       user and groups decide what it may do.",
+        license(name = "Apache-2.0", identifier = "Apache-2.0"),
+        contact(),
+    ),
+    components(schemas(
+        ApplyReport,
+        AttachRequest,
+        ConnectionList,
+        CredentialList,
+        Document,
+        Event,
+        GatewayList,
+        GatewayRef,
+        MappingList,
+        OfferList,
+        Problem,
+        ProviderList,
+        SessionList,
+        SessionView,
+        WorkspaceList,
+    ))
+)]
+struct Components;
+
+/// The whole document.
+pub(super) fn openapi() -> OpenApi {
+    let mut document = Components::openapi();
+    for call in Call::ALL {
+        let path = PathItem::new(method(call), operation(call));
+        let item = document.paths.paths.entry(call.path().to_owned()).or_default();
+        item.merge_operations(path);
+    }
+    document
+}
+
+fn method(call: Call) -> HttpMethod {
+    match call {
+        Call::Attach | Call::Apply => HttpMethod::Post,
+        Call::Detach => HttpMethod::Delete,
+        Call::Sessions
+        | Call::Session
+        | Call::Offers
+        | Call::Connections
+        | Call::Events
+        | Call::ResolveGateway
+        | Call::Providers
+        | Call::Gateways
+        | Call::Mappings
+        | Call::Credentials
+        | Call::Workspaces
+        | Call::Openapi => HttpMethod::Get,
+    }
+}
+
+fn operation(call: Call) -> Operation {
+    let parameters = parameters(call);
+    OperationBuilder::new()
+        .operation_id(Some(call.name()))
+        .summary(Some(summary(call)))
+        .description(description(call))
+        .parameters((!parameters.is_empty()).then_some(parameters))
+        .request_body(body(call).map(|schema| {
+            let content = Content::new(Some(Ref::from_schema_name(schema)));
+            let required = Some(Required::True);
+            RequestBodyBuilder::new()
+                .content("application/json", content)
+                .required(required)
+                .build()
+        }))
+        .responses(responses(call))
+        .build()
+}
+
+fn summary(call: Call) -> &'static str {
+    match call {
+        Call::Attach => "Give a container an egress",
+        Call::Sessions => "List sessions",
+        Call::Session => "Show a session",
+        Call::Detach => "End a session",
+        Call::Offers => "The launch menu",
+        Call::Connections => "Live connections of each credential",
+        Call::Events => "Follow what happens",
+        Call::Apply => "Add and change catalog records",
+        Call::ResolveGateway => "The gateway meant by a name",
+        Call::Providers => "List providers",
+        Call::Gateways => "List gateways",
+        Call::Mappings => "List mappings",
+        Call::Credentials => "List credentials",
+        Call::Workspaces => "List workspaces",
+        Call::Openapi => "This document",
+    }
+}
+
+fn description(call: Call) -> Option<&'static str> {
+    match call {
+        Call::Attach => Some(
+            "Returns when the container is connected and sealed, or with the reason why not, \
+             within `deadline_ms`. The same id and request again finds the running session. \
+             Hanging up does not cancel it: what was begun ends as a session or a refusal.",
+        ),
+        Call::Detach => {
+            Some("The container stays sealed unless `release=true`. Hanging up does not cancel it.")
+        }
+        Call::Events => Some(
+            "Server-sent events. Send the last id back as `Last-Event-ID` to go on after it; 1,024 \
+             events are kept, and a `reset` stands for those that are not. A silent stream sends a \
+             comment every 15 s; a reader that takes nothing for 10 s is dropped.",
+        ),
+        Call::Apply => Some(
+            "All records or none. A secret that is left out keeps its stored value. The document \
+             may name no files: egressctl brings them in.",
+        ),
+        Call::Sessions
+        | Call::Session
+        | Call::Offers
+        | Call::Connections
+        | Call::ResolveGateway
+        | Call::Providers
+        | Call::Gateways
+        | Call::Mappings
+        | Call::Credentials
+        | Call::Workspaces
+        | Call::Openapi => None,
+    }
+}
+
+fn parameters(call: Call) -> Vec<Parameter> {
+    let in_query = || Some(ParameterIn::Query);
+    match call {
+        Call::Session => vec![id()],
+        Call::Detach => [vec![id()], DetachQuery::into_params(in_query)].concat(),
+        Call::Offers => OffersQuery::into_params(in_query),
+        Call::Apply => ApplyQuery::into_params(in_query),
+        Call::ResolveGateway => ResolveQuery::into_params(in_query),
+        Call::Events => vec![last_event_id()],
+        Call::Attach
+        | Call::Sessions
+        | Call::Connections
+        | Call::Providers
+        | Call::Gateways
+        | Call::Mappings
+        | Call::Credentials
+        | Call::Workspaces
+        | Call::Openapi => Vec::new(),
+    }
+}
+
+fn id() -> Parameter {
+    ParameterBuilder::new()
+        .name("id")
+        .parameter_in(ParameterIn::Path)
+        .required(Required::True)
+        .description(Some("The session's id."))
+        .schema(Some(Ref::from_schema_name("SessionId")))
+        .build()
+}
+
+fn last_event_id() -> Parameter {
+    ParameterBuilder::new()
+        .name("Last-Event-ID")
+        .parameter_in(ParameterIn::Header)
+        .required(Required::False)
+        .description(Some("Go on after this event; absent: from now."))
+        .schema(Some(ObjectBuilder::new().schema_type(Type::Integer).minimum(Some(0))))
+        .build()
+}
+
+/// The schema of the body that a call takes.
+fn body(call: Call) -> Option<&'static str> {
+    match call {
+        Call::Attach => Some("AttachRequest"),
+        Call::Apply => Some("CatalogDocument"),
+        Call::Sessions
+        | Call::Session
+        | Call::Detach
+        | Call::Offers
+        | Call::Connections
+        | Call::Events
+        | Call::ResolveGateway
+        | Call::Providers
+        | Call::Gateways
+        | Call::Mappings
+        | Call::Credentials
+        | Call::Workspaces
+        | Call::Openapi => None,
+    }
+}
+
+/// The schema of the reply that a call gives.
+fn reply(call: Call) -> Option<&'static str> {
+    match call {
+        Call::Attach | Call::Session | Call::Detach => Some("SessionView"),
+        Call::Sessions => Some("SessionList"),
+        Call::Offers => Some("OfferList"),
+        Call::Connections => Some("ConnectionList"),
+        Call::Events => Some("Event"),
+        Call::Apply => Some("ApplyReport"),
+        Call::ResolveGateway => Some("GatewayRef"),
+        Call::Providers => Some("ProviderList"),
+        Call::Gateways => Some("GatewayList"),
+        Call::Mappings => Some("MappingList"),
+        Call::Credentials => Some("CredentialList"),
+        Call::Workspaces => Some("WorkspaceList"),
+        Call::Openapi => None,
+    }
+}
+
+fn responses(call: Call) -> utoipa::openapi::Responses {
+    let media_type = match call {
+        Call::Events => "text/event-stream",
+        _ => "application/json",
+    };
+    let content = Content::new(reply(call).map(Ref::from_schema_name));
+    let done = |what: &str| {
+        ResponseBuilder::new().description(what).content(media_type, content.clone()).build()
+    };
+    let problem = Content::new(Some(Ref::from_schema_name("Problem")));
+    let refused = ResponseBuilder::new()
+        .description("Refused: `code` is a stable word, `detail` a sentence with the next step.")
+        .content("application/problem+json", problem)
+        .build();
+    let mut responses =
+        ResponsesBuilder::new().response("200", done("Done.")).response("default", refused);
+    if call == Call::Attach {
+        responses = responses
+            .response("200", done("It was running already."))
+            .response("201", done("Connected and sealed."));
+    }
+    responses.build()
+}

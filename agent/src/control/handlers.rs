@@ -1,0 +1,142 @@
+//! What each call does: take the request apart, ask the agent, put the reply together.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::State as Ask;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use axum::{Extension, Json};
+use egress_core::api::{
+    ApplyReport, AttachRequest, Code, ConnectionList, CredentialList, DEADLINE_MAX_MS, GatewayList,
+    GatewayRef, MappingList, OfferList, ProviderList, Refusal, SessionList, SessionView,
+    WorkspaceList,
+};
+use serde_json::Value;
+use utoipa::openapi::OpenApi;
+
+use super::agent::{Agent, ApplyMode};
+use super::document;
+use super::extract::{Id, JsonBody, Query};
+use super::problem::Rejection;
+use super::queries::{ApplyQuery, DetachQuery, OffersQuery, ResolveQuery};
+use super::roles::Caller;
+use super::server::State;
+
+type Reply<T> = Result<Json<T>, Rejection>;
+
+/// How much later than an attach's own deadline the server gives up waiting for it.
+const ATTACH_GRACE: Duration = Duration::from_secs(5);
+
+pub async fn attach<A: Agent>(
+    Ask(state): Ask<State<A>>,
+    Extension(caller): Extension<Arc<Caller>>,
+    JsonBody(request): JsonBody<AttachRequest>,
+) -> Result<Response, Rejection> {
+    let faults = request.faults();
+    if !faults.is_empty() {
+        let detail = "the request has values out of range";
+        return Err(Refusal::new(Code::InvalidRequest, detail).with_faults(faults).into());
+    }
+    let patience = Duration::from_millis(request.deadline_ms.min(DEADLINE_MAX_MS)) + ATTACH_GRACE;
+    let agent = Arc::clone(&state.agent);
+    let work = async move { agent.attach(request, Caller::clone(&caller)).await };
+    let attached = carry_through(&state, patience, "attach", work).await?;
+    let status = if attached.created { StatusCode::CREATED } else { StatusCode::OK };
+    Ok((status, Json(attached.session)).into_response())
+}
+
+pub async fn detach<A: Agent>(
+    Ask(state): Ask<State<A>>,
+    Extension(caller): Extension<Arc<Caller>>,
+    Id(id): Id,
+    Query(query): Query<DetachQuery>,
+) -> Reply<SessionView> {
+    let agent = Arc::clone(&state.agent);
+    let work = async move { agent.detach(id, query.release, Caller::clone(&caller)).await };
+    let patience = super::calls::Call::Detach.deadline();
+    carry_through(&state, patience, "detach", work).await.map(Json)
+}
+
+/// Does a work that must not stop half-way when its caller hangs up or the wait is over.
+async fn carry_through<A: Agent, T: Send + 'static>(
+    state: &State<A>,
+    patience: Duration,
+    what: &str,
+    work: impl Future<Output = Result<T, Refusal>> + Send + 'static,
+) -> Result<T, Rejection> {
+    let task = state.carried_through.spawn(work);
+    match tokio::time::timeout(patience, task).await {
+        Ok(Ok(result)) => result.map_err(Rejection::from),
+        Ok(Err(_)) => {
+            let detail = format!("{what} broke off: the agent's log has more");
+            Err(Refusal::new(Code::Internal, detail).into())
+        }
+        Err(_) => {
+            let seconds = patience.as_secs();
+            let detail = format!("{what} did not end within {seconds} s: ask for the session");
+            Err(Refusal::new(Code::DeadlineExceeded, detail).into())
+        }
+    }
+}
+
+pub async fn session<A: Agent>(Ask(state): Ask<State<A>>, Id(id): Id) -> Reply<SessionView> {
+    Ok(Json(state.agent.session(&id).await?))
+}
+
+pub async fn sessions<A: Agent>(Ask(state): Ask<State<A>>) -> Reply<SessionList> {
+    Ok(Json(SessionList { sessions: state.agent.sessions().await? }))
+}
+
+pub async fn offers<A: Agent>(
+    Ask(state): Ask<State<A>>,
+    Query(query): Query<OffersQuery>,
+) -> Reply<OfferList> {
+    let explain = query.explain;
+    Ok(Json(state.agent.offers(&query.into_subject(), explain).await?))
+}
+
+pub async fn resolve_gateway<A: Agent>(
+    Ask(state): Ask<State<A>>,
+    Query(query): Query<ResolveQuery>,
+) -> Reply<GatewayRef> {
+    Ok(Json(GatewayRef { id: state.agent.gateway_by_name(&query.name).await? }))
+}
+
+pub async fn connections<A: Agent>(Ask(state): Ask<State<A>>) -> Reply<ConnectionList> {
+    Ok(Json(ConnectionList { connections: state.agent.connections().await? }))
+}
+
+pub async fn apply<A: Agent>(
+    Ask(state): Ask<State<A>>,
+    Extension(caller): Extension<Arc<Caller>>,
+    Query(query): Query<ApplyQuery>,
+    JsonBody(document): JsonBody<Value>,
+) -> Reply<ApplyReport> {
+    let mode = ApplyMode { dry_run: query.dry_run, prune: query.prune };
+    Ok(Json(state.agent.apply(document, mode, Caller::clone(&caller)).await?))
+}
+
+pub async fn providers<A: Agent>(Ask(state): Ask<State<A>>) -> Reply<ProviderList> {
+    Ok(Json(ProviderList { providers: state.agent.providers().await? }))
+}
+
+pub async fn gateways<A: Agent>(Ask(state): Ask<State<A>>) -> Reply<GatewayList> {
+    Ok(Json(GatewayList { gateways: state.agent.gateways().await? }))
+}
+
+pub async fn mappings<A: Agent>(Ask(state): Ask<State<A>>) -> Reply<MappingList> {
+    Ok(Json(MappingList { mappings: state.agent.mappings().await? }))
+}
+
+pub async fn credentials<A: Agent>(Ask(state): Ask<State<A>>) -> Reply<CredentialList> {
+    Ok(Json(CredentialList { credentials: state.agent.credentials().await? }))
+}
+
+pub async fn workspaces<A: Agent>(Ask(state): Ask<State<A>>) -> Reply<WorkspaceList> {
+    Ok(Json(WorkspaceList { workspaces: state.agent.workspaces().await? }))
+}
+
+pub async fn openapi() -> Json<OpenApi> {
+    Json(document::openapi())
+}

@@ -1,0 +1,147 @@
+//! Each call's handler, behind the question whether its caller may make it.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use axum::extract::{MatchedPath, Request};
+use axum::handler::Handler;
+use axum::http::{Method, Uri};
+use axum::middleware::{Next, from_fn};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{MethodFilter, MethodRouter, on};
+use axum::{Extension, Router};
+use egress_core::api::{Code, Refusal};
+use tracing::info;
+
+use super::agent::Agent;
+use super::calls::Call;
+use super::handlers;
+use super::problem::{RefusedWith, Rejection};
+use super::roles::Caller;
+use super::server::State;
+use super::stream;
+
+/// Every call of the API. Requests carry their [`Caller`] as an extension.
+pub(super) fn router<A: Agent>(state: State<A>) -> Router {
+    let mut router = Router::new();
+    for call in Call::ALL {
+        let guard =
+            from_fn(move |Extension(caller), request, next| admit(call, caller, request, next));
+        router = router.route(call.path(), handler(call).route_layer(guard));
+    }
+    router
+        .method_not_allowed_fallback(wrong_method)
+        .fallback(no_such_call)
+        .layer(from_fn(turn_strangers_away))
+        .with_state(state)
+}
+
+fn handler<A: Agent>(call: Call) -> MethodRouter<State<A>> {
+    match call {
+        Call::Attach => answer(call, handlers::attach),
+        Call::Sessions => answer(call, handlers::sessions),
+        Call::Session => answer(call, handlers::session),
+        Call::Detach => answer(call, handlers::detach),
+        Call::Offers => answer(call, handlers::offers),
+        Call::Connections => answer(call, handlers::connections),
+        Call::Events => answer(call, stream::events),
+        Call::Apply => answer(call, handlers::apply),
+        Call::ResolveGateway => answer(call, handlers::resolve_gateway),
+        Call::Providers => answer(call, handlers::providers),
+        Call::Gateways => answer(call, handlers::gateways),
+        Call::Mappings => answer(call, handlers::mappings),
+        Call::Credentials => answer(call, handlers::credentials),
+        Call::Workspaces => answer(call, handlers::workspaces),
+        Call::Openapi => answer(call, handlers::openapi),
+    }
+}
+
+fn answer<A: Agent, T: 'static>(
+    call: Call,
+    handler: impl Handler<T, State<A>>,
+) -> MethodRouter<State<A>> {
+    let method = MethodFilter::try_from(call.method()).expect("calls have everyday methods");
+    on(method, handler)
+}
+
+/// Lets a caller through who may make the call, bounds the call's time, and writes down what was
+/// to change something and what was refused.
+async fn admit(call: Call, caller: Arc<Caller>, request: Request, next: Next) -> Response {
+    let (uri, started) = (request.uri().clone(), Instant::now());
+    let reply = if !caller.may(call) {
+        forbidden(call, &caller).into_response()
+    } else if !call.takes_a_query() && uri.query().is_some_and(|query| !query.is_empty()) {
+        takes_no_query(call).into_response()
+    } else {
+        let in_time = tokio::time::timeout(call.deadline(), next.run(request)).await;
+        in_time.unwrap_or_else(|_| too_late(call).into_response())
+    };
+    let refusal = reply.extensions().get::<RefusedWith>();
+    if call.changes_something() || refusal.is_some() {
+        info!(
+            target: "audit",
+            call = call.name(),
+            path = uri.path(),
+            uid = caller.uid,
+            pid = caller.pid,
+            roles = %caller.role_names(),
+            status = reply.status().as_u16(),
+            code = refusal.map(|RefusedWith(code)| code.as_str()),
+            ms = started.elapsed().as_millis(),
+            "API call"
+        );
+    }
+    reply
+}
+
+fn too_late(call: Call) -> Rejection {
+    let seconds = call.deadline().as_secs();
+    let detail = format!("{} did not end within {seconds} s: ask again", call.name());
+    Refusal::new(Code::DeadlineExceeded, detail).into()
+}
+
+fn takes_no_query(call: Call) -> Rejection {
+    let detail = format!("the call {} takes no parameters after a `?`", call.name());
+    Refusal::new(Code::InvalidRequest, detail).into()
+}
+
+fn forbidden(call: Call, caller: &Caller) -> Rejection {
+    let detail = format!(
+        "uid {} has role {}, which may not make the call {}: [roles] of agent.toml say who may",
+        caller.uid,
+        caller.role_names(),
+        call.name(),
+    );
+    Refusal::new(Code::Forbidden, detail).into()
+}
+
+/// Tells those without any role nothing, not even which calls there are.
+async fn turn_strangers_away(
+    Extension(caller): Extension<Arc<Caller>>,
+    request: Request,
+    next: Next,
+) -> Response {
+    if !caller.roles.is_empty() {
+        return next.run(request).await;
+    }
+    let (uid, pid, path) = (caller.uid, caller.pid, request.uri().path());
+    info!(target: "audit", path, uid, pid, code = Code::Forbidden.as_str(), "API call of a stranger");
+    let detail = format!("uid {uid} has no role here: [roles] of agent.toml say who has");
+    Rejection::from(Refusal::new(Code::Forbidden, detail)).into_response()
+}
+
+async fn wrong_method(method: Method, path: MatchedPath) -> Rejection {
+    let allowed: Vec<_> = Call::ALL
+        .into_iter()
+        .filter(|call| call.path() == path.as_str())
+        .map(|call| call.method().to_string())
+        .collect();
+    let detail = format!("{} takes {}, not {method}", path.as_str(), allowed.join(" and "));
+    Refusal::new(Code::MethodNotAllowed, detail).into()
+}
+
+async fn no_such_call(method: Method, uri: Uri) -> Rejection {
+    let detail =
+        format!("there is no call {method} {}: GET /v1/openapi.json lists them", uri.path());
+    Refusal::new(Code::NotFound, detail).into()
+}
