@@ -17,11 +17,16 @@ pub const TEXT_MAX: usize = 256 * 1024;
 
 /// Names one record.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum RecordId {
+pub enum RecordId {
+    /// A provider.
     Provider(ProviderId),
+    /// A gateway.
     Gateway(GatewayId),
+    /// A mapping.
     Mapping(MappingId),
+    /// A credential.
     Credential(CredentialId),
+    /// A workspace, whose name is its key.
     Workspace(String),
 }
 

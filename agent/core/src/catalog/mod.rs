@@ -12,6 +12,7 @@ pub use document::{
     CredentialEntry, Document, GatewayEntry, MappingEntry, Plan, ProviderEntry, Scope, Text,
     WorkspaceEntry,
 };
+pub use check::RecordId;
 pub use model::{
     Credential, CredentialSecret, Egress, ExpectedExit, Gateway, GatewayScope, KeySharing, Mapping,
     OnHooks, Owner, Provider, ProviderType, SelectionPolicy, Subject, WireguardOverrides,
@@ -23,7 +24,6 @@ pub use why::Why;
 use crate::fault::{Checked, unless_faulty};
 use crate::id::{CredentialId, GatewayId, MappingId, ProviderId};
 use crate::wireguard::{GatewayConfig, key};
-use check::RecordId;
 
 /// Records as they come from a store or an apply file: in any order, not checked.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

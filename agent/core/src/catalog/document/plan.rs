@@ -1,6 +1,7 @@
 //! A document against the records there are: what would be there after it.
 
 mod merge;
+mod prune;
 mod record;
 mod secrets;
 
@@ -25,8 +26,12 @@ pub struct Plan {
     pub created: Vec<String>,
     /// Different records.
     pub updated: Vec<String>,
+    /// Records that [`Plan::prune`] takes away.
+    pub removed: Vec<String>,
     /// Records that were as asked already.
     pub unchanged: u32,
+    /// Every record that the document names.
+    pub named: BTreeSet<RecordId>,
 }
 
 impl Document {
@@ -50,7 +55,7 @@ impl Document {
         let findings = self.places.locate(findings.into_iter().chain(found).collect());
         match catalog {
             Some(catalog) if !findings.iter().any(is_fault) => {
-                Ok((outcome.plan(catalog), findings))
+                Ok((outcome.plan(catalog, places.into_keys().collect()), findings))
             }
             Some(_) | None => Err(Faults(findings)),
         }

@@ -1,6 +1,6 @@
 //! Entries become records, one kind after the other.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use uuid::Uuid;
 
@@ -43,9 +43,9 @@ pub(super) struct Outcome {
 }
 
 impl Outcome {
-    pub fn plan(self, catalog: Catalog) -> Plan {
+    pub fn plan(self, catalog: Catalog, named: BTreeSet<RecordId>) -> Plan {
         let Self { touched, created, updated, unchanged } = self;
-        Plan { catalog, touched, created, updated, unchanged }
+        Plan { catalog, touched, created, updated, removed: Vec::new(), unchanged, named }
     }
 }
 
@@ -314,7 +314,7 @@ impl<F: FnMut() -> Uuid> Merge<F> {
     }
 }
 
-fn words(owner: &Owner) -> String {
+pub(super) fn words(owner: &Owner) -> String {
     match owner {
         Owner::User(name) => format!("user:{name}"),
         Owner::Group(name) => format!("group:{name}"),
