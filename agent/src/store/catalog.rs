@@ -1,19 +1,39 @@
 //! Changing the catalog: checked whole, written whole, then seen by everybody at once.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use egress_core::catalog::{Catalog, Records};
+use egress_core::api::ApplyReport;
+use egress_core::catalog::{Catalog, Document, Plan, RecordId};
 use egress_core::fault::{Faults, Finding};
 use rusqlite::{Connection, TransactionBehavior};
 use tokio::sync::watch;
+use uuid::Uuid;
 
 use super::records::{self, RecordError};
 use super::seal::MasterKey;
+use super::{StoreError, applied};
 
-/// The catalog in memory, beside its tables.
-pub(super) struct Shelf {
-    key: MasterKey,
-    catalog: watch::Sender<Arc<Catalog>>,
+/// How an apply is meant.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ApplyMode {
+    /// Where the document comes from: a file's name, a directory's. Prune goes by it.
+    pub source: String,
+    /// Remove what an earlier apply of this source made and this one does not name.
+    pub prune: bool,
+    /// Say what would change, and write nothing.
+    pub dry_run: bool,
+}
+
+/// Why an apply changed nothing.
+#[derive(Debug, thiserror::Error)]
+pub enum ApplyError {
+    /// The document, or what it would make of the catalog, is not sound.
+    #[error("the document has faults")]
+    Faults(#[source] Faults),
+    /// The store could not do it.
+    #[error("apply to the catalog")]
+    Store(#[from] StoreError),
 }
 
 /// Why a catalog was not loaded.
@@ -25,6 +45,12 @@ pub enum LoadError {
     /// The records are not sound, which they were when they were written.
     #[error("the catalog's records do not fit together")]
     Unsound(#[source] Faults),
+}
+
+/// The catalog in memory, beside its tables.
+pub(super) struct Shelf {
+    key: MasterKey,
+    catalog: watch::Sender<Arc<Catalog>>,
 }
 
 impl Shelf {
@@ -39,17 +65,78 @@ impl Shelf {
         self.catalog.subscribe()
     }
 
-    fn replace(
-        &mut self,
+    /// Applies a document whole or not at all. What it reports is on disk, but for a dry run.
+    pub(super) fn apply(
+        &self,
         db: &mut Connection,
-        new: Catalog,
-        old: &Records,
-    ) -> rusqlite::Result<()> {
+        document: &Document,
+        mode: &ApplyMode,
+    ) -> Result<ApplyReport, ApplyError> {
+        let sql = |source| StoreError::Failed { operation: "apply to the catalog", source };
+        let (plan, findings) = self.plan(db, document, mode)?;
+        let report = report(&plan, findings, mode.dry_run);
+        if !mode.dry_run {
+            self.write(db, plan, &mode.source).map_err(sql)?;
+        }
+        Ok(report)
+    }
+
+    fn plan(
+        &self,
+        db: &Connection,
+        document: &Document,
+        mode: &ApplyMode,
+    ) -> Result<(Plan, Vec<Finding>), ApplyError> {
+        let existing = self.catalog.borrow().clone();
+        let planned = document.against(existing.records(), Uuid::now_v7);
+        let (plan, mut findings) = planned.map_err(ApplyError::Faults)?;
+        if !mode.prune {
+            return Ok((plan, findings));
+        }
+        let sql = |source| StoreError::Failed { operation: "read what was applied", source };
+        let made: BTreeSet<RecordId> = applied::by(db, &mode.source).map_err(sql)?;
+        let (plan, more) = plan.prune(&made).map_err(ApplyError::Faults)?;
+        findings.extend(more);
+        Ok((plan, findings))
+    }
+
+    fn write(&self, db: &mut Connection, plan: Plan, source: &str) -> rusqlite::Result<()> {
+        let old = self.catalog.borrow().clone();
         db.pragma_update(None, "synchronous", "FULL")?;
         let transaction = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        records::write(&transaction, &self.key, old, new.records())?;
+        records::write(&transaction, &self.key, old.records(), plan.catalog.records())?;
+        applied::note(&transaction, source, &plan.named)?;
         transaction.commit()?;
-        self.catalog.send_replace(Arc::new(new));
+        self.catalog.send_replace(Arc::new(plan.catalog));
         Ok(())
+    }
+
+    /// Wraps every record's key with another master key, on disk before this returns.
+    pub(super) fn rotate(
+        &mut self,
+        db: &mut Connection,
+        next: MasterKey,
+    ) -> Result<(), StoreError> {
+        let sql = |source| StoreError::Failed { operation: "rotate the master key", source };
+        db.pragma_update(None, "synchronous", "FULL").map_err(sql)?;
+        let transaction =
+            db.transaction_with_behavior(TransactionBehavior::Immediate).map_err(sql)?;
+        records::rewrap(&transaction, &self.key, &next).map_err(StoreError::Records)?;
+        transaction.commit().map_err(sql)?;
+        // Keys wrapped by the former master key are not left in the log.
+        db.pragma_update(None, "wal_checkpoint", "TRUNCATE").map_err(sql)?;
+        self.key = next;
+        Ok(())
+    }
+}
+
+fn report(plan: &Plan, findings: Vec<Finding>, dry_run: bool) -> ApplyReport {
+    ApplyReport {
+        dry_run,
+        created: plan.created.clone(),
+        updated: plan.updated.clone(),
+        removed: plan.removed.clone(),
+        unchanged: plan.unchanged,
+        findings,
     }
 }

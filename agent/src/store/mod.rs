@@ -3,6 +3,7 @@
 //! [`Store`] is a handle on one thread that owns an SQLite file; the agent has one store, and a
 //! file is open in one agent. Secrets are sealed in the file ([`seal`]) and nowhere in it in clear.
 
+mod applied;
 mod catalog;
 mod claim;
 mod columns;
@@ -24,12 +25,13 @@ use std::sync::mpsc::{SyncSender, sync_channel};
 use std::thread;
 use std::time::Duration;
 
-use egress_core::catalog::{Candidate, Catalog};
+use egress_core::api::{ApplyReport, ConnectionsView};
+use egress_core::catalog::{Candidate, Catalog, Document};
 use egress_core::id::SessionId;
 use rusqlite::Connection;
 use tokio::sync::{oneshot, watch};
 
-pub use catalog::LoadError;
+pub use catalog::{ApplyError, ApplyMode, LoadError};
 pub use file::OpenError;
 pub use in_use::InUseSnapshot;
 pub use key_file::KeyError;
@@ -54,6 +56,9 @@ pub enum StoreError {
         /// What was asked.
         operation: &'static str,
     },
+    /// A record could not be read or sealed again.
+    #[error("read the store's records")]
+    Records(#[source] RecordError),
     /// The database refused, for instance because the disk is full.
     #[error("{operation} in the store")]
     Failed {
@@ -109,6 +114,26 @@ impl Store {
     /// The catalog, now and whenever it changes. The sender is gone when the store is closed.
     pub fn subscribe(&self) -> watch::Receiver<Arc<Catalog>> {
         self.catalog.clone()
+    }
+
+    /// Applies a document whole or not at all; what it reports is on disk and in
+    /// [`Store::catalog`], but for a dry run. Sessions of records that go keep running.
+    pub async fn apply(
+        &self,
+        document: Document,
+        mode: ApplyMode,
+    ) -> Result<ApplyReport, ApplyError> {
+        self.alone("apply to the catalog", move |desk| {
+            desk.shelf.apply(&mut desk.db, &document, &mode)
+        })
+        .await?
+    }
+
+    /// Seals every record's key with another master key, which is needed from then on. Write it to
+    /// its file ([`MasterKey::replace_file`]) when this has returned.
+    pub async fn rotate(&self, next: MasterKey) -> Result<(), StoreError> {
+        self.alone("rotate the master key", move |desk| desk.shelf.rotate(&mut desk.db, next))
+            .await?
     }
 
     /// Takes a lease for the session on the first candidate that has room. A session that has one
@@ -170,6 +195,11 @@ impl Store {
         self.in_use.clone()
     }
 
+    /// Every credential's live connections, those of removed credentials included, by id.
+    pub fn connections(&self) -> Vec<ConnectionsView> {
+        in_use::connections(&self.catalog(), &self.in_use())
+    }
+
     /// Writes the session's row, whether it is new or known.
     pub async fn save(&self, row: &SessionRow) -> Result<(), StoreError> {
         let row = row.clone();
@@ -216,6 +246,18 @@ impl Store {
         }
     }
 
+    async fn alone<T: Send + 'static>(
+        &self,
+        operation: &'static str,
+        work: impl FnOnce(&mut Desk) -> T + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let (reply, answer) = oneshot::channel();
+        // A caller that has gone does not want the answer.
+        let job = Job::Alone(Box::new(move |desk| drop(reply.send(work(desk)))));
+        self.jobs.try_send(job).map_err(|_| StoreError::Unavailable { operation })?;
+        answer.await.map_err(|_| StoreError::Unavailable { operation })
+    }
+
     async fn shared<T: Send + 'static>(
         &self,
         operation: &'static str,
@@ -256,3 +298,6 @@ fn first_tunnel_id(db: &Connection) -> rusqlite::Result<u64> {
         db.query_row("UPDATE meta SET starts = starts + 1 RETURNING starts", [], |row| row.get(0))?;
     Ok(u64::from(starts) << 32)
 }
+
+#[cfg(test)]
+mod tests;
