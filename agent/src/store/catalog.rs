@@ -1,10 +1,9 @@
 //! Changing the catalog: checked whole, written whole, then seen by everybody at once.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use egress_core::api::ApplyReport;
-use egress_core::catalog::{Catalog, Document, Plan, RecordId};
+use egress_core::catalog::{Catalog, Document, Plan};
 use egress_core::fault::{Faults, Finding};
 use rusqlite::{Connection, TransactionBehavior};
 use tokio::sync::watch;
@@ -13,17 +12,6 @@ use uuid::Uuid;
 use super::records::{self, RecordError};
 use super::seal::MasterKey;
 use super::{StoreError, applied};
-
-/// How an apply is meant.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ApplyMode {
-    /// Where the document comes from: a file's name, a directory's. Prune goes by it.
-    pub source: String,
-    /// Remove what an earlier apply of this source made and this one does not name.
-    pub prune: bool,
-    /// Say what would change, and write nothing.
-    pub dry_run: bool,
-}
 
 /// Why an apply changed nothing.
 #[derive(Debug, thiserror::Error)]
@@ -70,13 +58,15 @@ impl Shelf {
         &self,
         db: &mut Connection,
         document: &Document,
-        mode: &ApplyMode,
+        prune: bool,
+        dry_run: bool,
     ) -> Result<ApplyReport, ApplyError> {
         let sql = |source| StoreError::Failed { operation: "apply to the catalog", source };
-        let (plan, findings) = self.plan(db, document, mode)?;
-        let report = report(&plan, findings, mode.dry_run);
-        if !mode.dry_run {
-            self.write(db, plan, &mode.source).map_err(sql)?;
+        let source = document.source.as_deref().unwrap_or_default();
+        let (plan, findings) = self.plan(db, document, prune.then_some(source))?;
+        let report = report(&plan, findings, dry_run);
+        if !dry_run {
+            self.write(db, plan, source).map_err(sql)?;
         }
         Ok(report)
     }
@@ -85,16 +75,14 @@ impl Shelf {
         &self,
         db: &Connection,
         document: &Document,
-        mode: &ApplyMode,
+        prune: Option<&str>,
     ) -> Result<(Plan, Vec<Finding>), ApplyError> {
         let existing = self.catalog.borrow().clone();
         let planned = document.against(existing.records(), Uuid::now_v7);
         let (plan, mut findings) = planned.map_err(ApplyError::Faults)?;
-        if !mode.prune {
-            return Ok((plan, findings));
-        }
-        let sql = |source| StoreError::Failed { operation: "read what was applied", source };
-        let made: BTreeSet<RecordId> = applied::by(db, &mode.source).map_err(sql)?;
+        let Some(source) = prune else { return Ok((plan, findings)) };
+        let sql = |error| StoreError::Failed { operation: "read what was applied", source: error };
+        let made = applied::by(db, source).map_err(sql)?;
         let (plan, more) = plan.prune(&made).map_err(ApplyError::Faults)?;
         findings.extend(more);
         Ok((plan, findings))

@@ -31,7 +31,7 @@ use egress_core::id::SessionId;
 use rusqlite::Connection;
 use tokio::sync::{oneshot, watch};
 
-pub use catalog::{ApplyError, ApplyMode, LoadError};
+pub use catalog::{ApplyError, LoadError};
 pub use file::OpenError;
 pub use in_use::InUseSnapshot;
 pub use key_file::KeyError;
@@ -117,14 +117,16 @@ impl Store {
     }
 
     /// Applies a document whole or not at all; what it reports is on disk and in
-    /// [`Store::catalog`], but for a dry run. Sessions of records that go keep running.
+    /// [`Store::catalog`], but for a dry run. `prune` removes what earlier applies of the same
+    /// source made and this one does not name. Sessions of records that go keep running.
     pub async fn apply(
         &self,
         document: Document,
-        mode: ApplyMode,
+        prune: bool,
+        dry_run: bool,
     ) -> Result<ApplyReport, ApplyError> {
         self.alone("apply to the catalog", move |desk| {
-            desk.shelf.apply(&mut desk.db, &document, &mode)
+            desk.shelf.apply(&mut desk.db, &document, prune, dry_run)
         })
         .await?
     }

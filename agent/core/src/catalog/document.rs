@@ -6,6 +6,7 @@
 
 mod entries;
 mod fields;
+mod join;
 mod places;
 mod plan;
 mod read;
@@ -33,6 +34,10 @@ use crate::secret::Secret;
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, ToSchema)]
 #[schema(as = CatalogDocument)]
 pub struct Document {
+    /// Where it comes from, for instance the path of its file: a later apply with the same source
+    /// may remove what this one made.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub source: Option<String>,
     /// Providers.
     #[serde(rename = "provider", skip_serializing_if = "Vec::is_empty")]
     #[schema(required = false)]
@@ -79,6 +84,7 @@ impl Document {
             return Self::default();
         };
         let document = Self {
+            source: fields.text("source"),
             providers: fields.entries("provider", ProviderEntry::read),
             gateways: fields.entries("gateway", GatewayEntry::read),
             mappings: fields.entries("mapping", MappingEntry::read),

@@ -8,9 +8,16 @@ use crate::fault::Finding;
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Places {
     file: Option<String>,
-    lines: BTreeMap<String, u32>,
+    lines: BTreeMap<String, FieldPlace>,
     /// Texts with lines of their own.
     texts: BTreeMap<String, TextPlace>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct FieldPlace {
+    /// A file that was joined to the document, or the document's own.
+    file: Option<String>,
+    line: u32,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,7 +35,7 @@ impl Places {
 
     /// A field stands on this line.
     pub fn field(&mut self, path: String, line: u32) {
-        self.lines.insert(path, line);
+        self.lines.insert(path, FieldPlace { file: None, line });
     }
 
     /// A field's text starts on this line of the document.
@@ -42,11 +49,27 @@ impl Places {
         self.texts.insert(field.to_owned(), place);
     }
 
+    /// Takes in the places of another document, whose fields have the paths that `shift` says.
+    pub fn join(&mut self, other: Self, shift: impl Fn(&str) -> String) {
+        let file = other.file;
+        for (path, place) in other.lines {
+            let file = place.file.or_else(|| file.clone());
+            self.lines.insert(shift(&path), FieldPlace { file, ..place });
+        }
+        for (path, place) in other.texts {
+            let file = place.file.or_else(|| file.clone());
+            self.texts.insert(shift(&path), TextPlace { file, ..place });
+        }
+    }
+
     /// Gives findings that name a field the line of that field, or of the nearest field around
     /// it; in the order of the lines.
     pub fn locate(&self, findings: Vec<Finding>) -> Vec<Finding> {
         let mut findings: Vec<_> = findings.into_iter().map(|it| self.locate_one(it)).collect();
-        findings.sort_by_key(|finding| (finding.file != self.file, finding.line));
+        let other_file = |finding: &Finding| finding.file != self.file;
+        findings.sort_by(|a, b| {
+            (other_file(a), &a.file, a.line).cmp(&(other_file(b), &b.file, b.line))
+        });
         findings
     }
 
@@ -62,10 +85,10 @@ impl Places {
             finding.file = text.file.clone().or_else(|| self.file.clone());
             finding.line = Some(text.first_line + line - 1);
         } else if finding.line.is_none()
-            && let Some(line) = nearest(&self.lines, &path)
+            && let Some(place) = nearest(&self.lines, &path)
         {
-            finding.file.clone_from(&self.file);
-            finding.line = Some(*line);
+            finding.file = place.file.clone().or_else(|| self.file.clone());
+            finding.line = Some(place.line);
         }
         finding
     }
