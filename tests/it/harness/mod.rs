@@ -1,5 +1,8 @@
 //! A host, a world around it and an agent on it, for one test at a time.
 
+pub mod agent;
+pub mod container;
+pub mod http;
 pub mod internet;
 pub mod keys;
 pub mod lab;
@@ -7,6 +10,8 @@ pub mod namespace;
 pub mod probe;
 pub mod process;
 pub mod sniffer;
+pub mod traffic;
 pub mod verdict;
 pub mod wait;
 pub mod wireguard_peer;
+pub mod world;

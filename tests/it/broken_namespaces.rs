@@ -1,0 +1,175 @@
+//! Hostile and mistaken namespace references: each gets its code, and nothing changes.
+
+use std::fs::{self, File};
+use std::os::unix::fs::symlink;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use egress_core::api::{Code, NetnsRef};
+use nix::mount::{MsFlags, mount};
+use nix::sys::stat::Mode;
+
+use crate::harness::container::Container;
+use crate::harness::lab::in_lab;
+use crate::harness::namespace::Namespace;
+use crate::harness::process::Process;
+use crate::harness::world::{World, request, session_id};
+
+fn path(text: &str) -> NetnsRef {
+    NetnsRef::Path(text.into())
+}
+
+fn bind(from: &str, to: &str) {
+    File::create(to).expect("make a file to mount on");
+    mount(Some(from), to, None::<&str>, MsFlags::MS_BIND, None::<&str>).expect("bind");
+}
+
+/// Makes what the cases name.
+fn prepare(container: &Container) {
+    fs::write("/run/netns/file", "text").unwrap();
+    fs::create_dir("/run/netns/dir").unwrap();
+    nix::unistd::mkfifo("/run/netns/fifo", Mode::S_IRWXU).unwrap();
+    let _listener = std::os::unix::net::UnixListener::bind("/run/netns/socket").unwrap();
+    bind("/proc/self/ns/net", "/run/netns/machine");
+    bind("/proc/thread-self/ns/net", "/run/netns/host");
+    bind("/proc/thread-self/ns/uts", "/run/netns/uts");
+    bind("/proc/thread-self/ns/ipc", "/run/netns/ipc");
+    let inside = container.namespace().path();
+    symlink(&inside, "/run/netns/link").unwrap();
+    symlink("/run/netns", "/run/netns/dir/up").unwrap();
+    fs::create_dir("/run/elsewhere").unwrap();
+    bind(inside.to_str().unwrap(), "/run/elsewhere/ns");
+    symlink("/run/elsewhere", "/run/netns/out").unwrap();
+}
+
+#[test]
+fn every_reference_that_is_no_containers_gets_its_code() {
+    in_lab(|lab| {
+        let world = World::new(lab, 2);
+        let container = Container::with_process("good");
+        prepare(&container);
+        let (taken, _) = world.attached("taken");
+        let dead = {
+            let mut process = Process::start(&mut container.namespace().command("true"));
+            process.wait(Duration::from_secs(5));
+            process.pid()
+        };
+        let mut wrong = Vec::new();
+        for (reference, code) in [
+            (path("/run/netns/none"), Code::NetnsGone),
+            (path("/run/netns/file"), Code::NetnsInvalid),
+            (path("/run/netns/dir"), Code::NetnsInvalid),
+            (path("/run/netns/fifo"), Code::NetnsInvalid),
+            (path("/run/netns/socket"), Code::NetnsInvalid),
+            (path("/run/netns/host"), Code::NetnsIsHost),
+            (path("/run/netns/uts"), Code::NetnsInvalid),
+            (path("/run/netns/ipc"), Code::NetnsInvalid),
+            (path("/run/netns/link"), Code::NetnsInvalid),
+            (path("/run/netns/out/ns"), Code::NetnsInvalid),
+            (path("/run/netns/dir/up/good"), Code::NetnsInvalid),
+            (path("/run/netns/../elsewhere/ns"), Code::NetnsInvalid),
+            (path("/run/elsewhere/ns"), Code::NetnsInvalid),
+            (path("/run/netns"), Code::NetnsInvalid),
+            (path("/run/netns/"), Code::NetnsInvalid),
+            (path("run/netns/good"), Code::NetnsInvalid),
+            (path("good"), Code::NetnsInvalid),
+            (path(""), Code::NetnsInvalid),
+            (path("/"), Code::NetnsInvalid),
+            (path("/proc/self/ns/net"), Code::NetnsInvalid),
+            (path("/proc/1/root/run/netns/good"), Code::NetnsInvalid),
+            (path("/dev/zero"), Code::NetnsInvalid),
+            (path("/run/netns/good\0"), Code::NetnsInvalid),
+            (NetnsRef::Path(format!("/run/netns/{}", "x".repeat(5000)).into()), Code::NetnsInvalid),
+            (taken.by_path(), Code::NetnsInUse),
+            (taken.by_pid(), Code::NetnsInUse),
+            (NetnsRef::Pid(dead), Code::NetnsGone),
+            (NetnsRef::Pid(i32::MAX), Code::NetnsGone),
+            (NetnsRef::Pid(0), Code::NetnsInvalid),
+            (NetnsRef::Pid(-1), Code::NetnsInvalid),
+            (NetnsRef::Pid(world.agent.pid()), Code::NetnsIsHost),
+        ] {
+            match world.agent.attach(&request("s", reference.clone(), 0)) {
+                Ok(_) => wrong.push(format!("{reference:?}: attached")),
+                Err(problem) if problem.code != code => {
+                    wrong.push(format!("{reference:?}: wanted {code:?}, got {problem:?}"));
+                }
+                Err(_) => {}
+            }
+        }
+        assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+        assert_eq!(world.agent.sessions().len(), 1);
+        assert_eq!(container.devices(), ["lo"]);
+        assert_eq!(world.agent.live_connections(), 1);
+        world.agent.attach(&request("s", container.by_path(), 0)).unwrap();
+    });
+}
+
+#[test]
+fn a_namespace_with_a_device_of_its_own_is_not_attached() {
+    in_lab(|lab| {
+        let world = World::new(lab, 1);
+        let container = Container::with_process("c-1");
+        container.namespace().ip("link add eth0 type veth peer name out\nlink set eth0 up\n");
+        let problem = world.agent.attach(&request("c-1", container.by_path(), 0)).unwrap_err();
+        assert_eq!(problem.code, Code::NetnsNotEmpty);
+        assert!(problem.detail.contains("eth0"), "{}", problem.detail);
+        assert!(world.agent.sessions().is_empty());
+    });
+}
+
+#[test]
+fn a_link_swapped_during_the_call_never_leads_elsewhere() {
+    in_lab(|lab| {
+        let world = World::new(lab, 1);
+        let (mine, victim) = (Namespace::add("mine"), Container::named("victim"));
+        let stop = AtomicBool::new(false);
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                // The name is now a namespace, now a link to another's.
+                while !stop.load(Ordering::Relaxed) {
+                    let _ = fs::remove_file("/run/netns/swap.new");
+                    symlink(victim.namespace().path(), "/run/netns/swap.new").unwrap();
+                    let _ = fs::rename("/run/netns/swap.new", "/run/netns/swap");
+                    let _ = fs::remove_file("/run/netns/swap.new");
+                    fs::write("/run/netns/swap.new", "").unwrap();
+                    let _ = fs::rename("/run/netns/swap.new", "/run/netns/swap");
+                }
+            });
+            for _ in 0..200 {
+                let problem = world.agent.attach(&request("s", path("/run/netns/swap"), 0));
+                let code = problem.expect_err("never a namespace").code;
+                assert!(matches!(code, Code::NetnsInvalid | Code::NetnsGone), "{code:?}");
+            }
+            stop.store(true, Ordering::Relaxed);
+        });
+        assert_eq!(victim.devices(), ["lo"]);
+        assert!(Path::new("/run/netns/mine").exists());
+        drop(mine);
+        assert!(world.agent.session(&session_id("s")).is_none());
+    });
+}
+
+#[test]
+fn a_namespace_that_ends_during_the_attach_is_told_and_leaves_no_lease() {
+    in_lab(|lab| {
+        let mut world = World::new(lab, 1);
+        world.peer.stop();
+        let container = Container::with_process("c-1");
+        let asked = request("c-1", container.by_path(), 0);
+        thread::scope(|scope| {
+            let attach = scope.spawn(|| world.agent.attach(&asked));
+            crate::harness::wait::until("the lease is held", Duration::from_secs(5), || {
+                world.agent.live_connections() == 1
+            });
+            container.destroy();
+            let problem = attach.join().unwrap().expect_err("its namespace is gone");
+            assert!(
+                matches!(problem.code, Code::NetnsGone | Code::HandshakeTimeout),
+                "{problem:?}"
+            );
+        });
+        assert_eq!(world.agent.live_connections(), 0);
+    });
+}

@@ -1,0 +1,233 @@
+//! The real daemon, started as on a host.
+
+use std::fs;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::ExitStatus;
+use std::time::Duration;
+
+use egress_core::api::{
+    ApplyReport, AttachRequest, Code, ConnectionList, OfferList, Problem, SessionList,
+    SessionState, SessionView,
+};
+use egress_core::id::SessionId;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use serde_json::Value;
+
+use super::http::{self, Reply};
+use super::lab::Lab;
+use super::namespace::host_command;
+use super::process::Process;
+use super::wait;
+
+/// What the daemon is called with.
+pub const PROGRAM: &str = env!("CARGO_BIN_EXE_egress-agentd");
+/// The daemon's run directory, on the lab's own `/run`.
+pub const RUN_DIR: &str = "/run/egress-agent";
+/// The daemon's state directory, on the lab's own `/run` too: it goes with the lab.
+pub const STATE_DIR: &str = "/run/state";
+
+const CONFIG: &str = "/run/agent.toml";
+const SOON: Duration = Duration::from_secs(20);
+/// The user that the data plane runs as.
+const DATAPLANE_UID: u32 = 64_990;
+
+/// A running daemon and all it has said, over its restarts.
+pub struct Agent<'a> {
+    lab: &'a Lab,
+    process: Process,
+    said_before: String,
+}
+
+impl<'a> Agent<'a> {
+    /// Starts it with the defaults, everything in the lab's own directories, and waits until it
+    /// is ready.
+    pub fn start(lab: &'a Lab) -> Self {
+        Self::start_with(lab, "")
+    }
+
+    /// Starts it with more lines of `agent.toml`.
+    pub fn start_with(lab: &'a Lab, config: &str) -> Self {
+        let own = format!("run_dir = \"{RUN_DIR}\"\nstate_dir = \"{STATE_DIR}\"\n");
+        fs::write(CONFIG, format!("{own}{config}\n[log]\nlevel = \"debug\"\n"))
+            .expect("write agent.toml");
+        let agent = Self { lab, process: launch(), said_before: String::new() };
+        agent.wait_until_ready();
+        agent
+    }
+
+    /// The API's socket.
+    pub fn socket(&self) -> PathBuf {
+        Path::new(RUN_DIR).join("agent.sock")
+    }
+
+    /// The control process.
+    pub fn pid(&self) -> i32 {
+        self.process.pid()
+    }
+
+    /// The data-plane process.
+    pub fn dataplane_pid(&self) -> Option<i32> {
+        let is_dataplane = |pid: &i32| uid_of(*pid) == Some(DATAPLANE_UID);
+        self.lab.processes().into_iter().find(is_dataplane)
+    }
+
+    /// `kill -9` of control alone.
+    pub fn kill_control(&mut self) {
+        self.process.kill();
+        self.said_before += &self.process.output();
+    }
+
+    /// `kill -9` of the data plane; control lives.
+    pub fn kill_dataplane(&self) {
+        let pid = self.dataplane_pid().expect("a data plane runs");
+        kill(Pid::from_raw(pid), Signal::SIGKILL).expect("kill the data plane");
+    }
+
+    /// Starts control again after its end and waits until it is ready.
+    pub fn start_again(&mut self) {
+        self.process = launch();
+        self.wait_until_ready();
+    }
+
+    /// Asks control to stop and waits for its end.
+    pub fn terminate(&mut self, limit: Duration) -> ExitStatus {
+        self.process.signal(Signal::SIGTERM);
+        let status = self.process.wait(limit);
+        self.said_before += &self.process.output();
+        status
+    }
+
+    /// Sends control a signal.
+    pub fn signal(&self, signal: Signal) {
+        self.process.signal(signal);
+    }
+
+    /// Waits for control's end.
+    pub fn wait_for_end(&mut self, limit: Duration) -> ExitStatus {
+        self.process.wait(limit)
+    }
+
+    /// Everything the daemon has logged.
+    pub fn log(&self) -> String {
+        format!("{}{}", self.said_before, self.process.output())
+    }
+
+    /// Any call.
+    #[track_caller]
+    pub fn ask(&self, method: &str, path: &str, body: &str) -> Reply {
+        http::ask(&self.socket(), method, path, body)
+            .unwrap_or_else(|error| panic!("{method} {path}: {error}"))
+    }
+
+    /// Adds and changes catalog records; each must be taken.
+    #[track_caller]
+    pub fn apply(&self, document: &Value) -> ApplyReport {
+        let reply = self.ask("POST", "/v1/catalog:apply", &document.to_string());
+        assert_eq!(reply.status, 200, "apply: {}", reply.body);
+        reply.json()
+    }
+
+    /// Attaches a container.
+    #[track_caller]
+    pub fn attach(&self, request: &AttachRequest) -> Result<SessionView, Problem> {
+        let body = serde_json::to_string(request).expect("requests are documents");
+        let reply = self.ask("POST", "/v1/sessions", &body);
+        if matches!(reply.status, 200 | 201) { Ok(reply.json()) } else { Err(reply.json()) }
+    }
+
+    /// Detaches a container; it stays sealed unless `release`.
+    #[track_caller]
+    pub fn detach(&self, id: &SessionId, release: bool) -> SessionView {
+        let reply = self.ask("DELETE", &format!("/v1/sessions/{id}?release={release}"), "");
+        assert_eq!(reply.status, 200, "detach: {}", reply.body);
+        reply.json()
+    }
+
+    /// One session, `None` when there is none.
+    #[track_caller]
+    pub fn session(&self, id: &SessionId) -> Option<SessionView> {
+        let reply = self.ask("GET", &format!("/v1/sessions/{id}"), "");
+        if reply.status == 200 {
+            return Some(reply.json());
+        }
+        assert_eq!(reply.json::<Problem>().code, Code::NoSuchSession);
+        None
+    }
+
+    /// Every session.
+    #[track_caller]
+    pub fn sessions(&self) -> Vec<SessionView> {
+        self.ask("GET", "/v1/sessions", "").json::<SessionList>().sessions
+    }
+
+    /// Waits until a session is in this state.
+    #[track_caller]
+    pub fn wait_for_state(&self, id: &SessionId, state: SessionState, limit: Duration) -> Duration {
+        wait::until(&format!("{id} is {}", state.as_str()), limit, || {
+            self.session(id).is_some_and(|session| session.state == state)
+        })
+    }
+
+    /// Live connections, all credentials together.
+    #[track_caller]
+    pub fn live_connections(&self) -> u32 {
+        let list: ConnectionList = self.ask("GET", "/v1/connections", "").json();
+        list.connections.iter().map(|credential| credential.in_use).sum()
+    }
+
+    /// The launch menu for a query.
+    #[track_caller]
+    pub fn offers(&self, query: &str) -> OfferList {
+        self.ask("GET", &format!("/v1/offers?{query}"), "").json()
+    }
+
+    /// The metrics page.
+    #[track_caller]
+    pub fn metrics(&self) -> String {
+        let address = SocketAddr::from(([127, 0, 0, 1], 9586));
+        http::get(address, "/metrics").expect("read the metrics").body
+    }
+
+    /// The sum of a metric's samples whose labels contain all of `labels`.
+    #[track_caller]
+    pub fn metric(&self, name: &str, labels: &[&str]) -> f64 {
+        let text = self.metrics();
+        let wanted = |line: &&str| {
+            let rest = line.strip_prefix(name);
+            rest.is_some_and(|rest| rest.starts_with(['{', ' ']))
+                && labels.iter().all(|label| line.contains(label))
+        };
+        let values = text.lines().filter(wanted).filter_map(|line| line.rsplit(' ').next());
+        values.map(|value| value.parse::<f64>().expect("samples are numbers")).sum()
+    }
+
+    fn wait_until_ready(&self) {
+        wait::until("the agent answers", SOON, || {
+            let reply = http::ask(&self.socket(), "GET", "/v1/sessions", "");
+            reply.is_ok_and(|reply| reply.status == 200)
+        });
+    }
+}
+
+impl Drop for Agent<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let log = self.log();
+            let lines: Vec<_> = log.lines().collect();
+            let end = lines[lines.len().saturating_sub(80)..].join("\n");
+            println!("---- the agent's log ends with ----\n{end}");
+        }
+    }
+}
+
+fn launch() -> Process {
+    Process::start(host_command(PROGRAM).args(["--config", CONFIG]))
+}
+
+fn uid_of(pid: i32) -> Option<u32> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("Uid:"))?;
+    line.split_whitespace().next()?.parse().ok()
+}

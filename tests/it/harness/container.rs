@@ -1,0 +1,62 @@
+//! A container as a launcher without networking leaves it: a namespace with loopback only.
+
+use egress_core::api::NetnsRef;
+
+use super::namespace::Namespace;
+use super::process::Process;
+
+/// A network namespace, and perhaps a process that lives in it.
+pub struct Container {
+    namespace: Namespace,
+    process: Option<Process>,
+}
+
+impl Container {
+    /// A namespace by name, nothing runs in it.
+    pub fn named(name: &str) -> Self {
+        Self { namespace: Namespace::add(name), process: None }
+    }
+
+    /// The same, with a process in it.
+    pub fn with_process(name: &str) -> Self {
+        let namespace = Namespace::add(name);
+        let process = Process::start(namespace.command("sleep").arg("infinity"));
+        Self { namespace, process: Some(process) }
+    }
+
+    /// Its namespace.
+    pub fn namespace(&self) -> &Namespace {
+        &self.namespace
+    }
+
+    /// Its namespace as a request names it by file.
+    pub fn by_path(&self) -> NetnsRef {
+        NetnsRef::Path(self.namespace.path())
+    }
+
+    /// Its namespace as a request names it by process.
+    pub fn by_pid(&self) -> NetnsRef {
+        NetnsRef::Pid(self.process.as_ref().expect("a container with a process").pid())
+    }
+
+    /// Does `work` as a process in it would, root with every capability.
+    pub fn run<T: Send>(&self, work: impl FnOnce() -> T + Send) -> T {
+        self.namespace.run(work)
+    }
+
+    /// Names of its devices.
+    pub fn devices(&self) -> Vec<String> {
+        self.run(|| {
+            let list = nix::net::if_::if_nameindex().expect("list devices");
+            list.iter().map(|device| device.name().to_string_lossy().into_owned()).collect()
+        })
+    }
+
+    /// Ends it: its process is killed, its name taken away.
+    pub fn destroy(mut self) {
+        if let Some(process) = &mut self.process {
+            process.kill();
+        }
+        self.namespace.remove();
+    }
+}
