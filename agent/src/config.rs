@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use serde::{Deserialize, Serialize};
 
+use crate::control::roles::Roles;
+
 /// The whole file. Every key has a default; an unknown one is an error.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -16,6 +18,8 @@ pub struct Config {
     pub state_dir: PathBuf,
     /// The launchers' and operators' socket.
     pub api: Api,
+    /// Who may make which calls.
+    pub roles: Roles,
     /// `/metrics`, `/livez` and `/readyz`.
     pub metrics: Metrics,
     /// Sessions and the namespaces they may be in.
@@ -140,6 +144,7 @@ impl Default for Config {
             run_dir: "/run/egress-agent".into(),
             state_dir: "/var/lib/egress-agent".into(),
             api: Api::default(),
+            roles: Roles::default(),
             metrics: Metrics::default(),
             sessions: Sessions::default(),
             containment: Containment::default(),
@@ -152,19 +157,13 @@ impl Default for Config {
 
 impl Default for Api {
     fn default() -> Self {
-        Self {
-            socket: PathBuf::new(),
-            group: "egress".into(),
-        }
+        Self { socket: PathBuf::new(), group: "egress".into() }
     }
 }
 
 impl Default for Metrics {
     fn default() -> Self {
-        Self {
-            listen: "127.0.0.1:9586".into(),
-            interval_s: 5,
-        }
+        Self { listen: "127.0.0.1:9586".into(), interval_s: 5 }
     }
 }
 
@@ -200,39 +199,25 @@ impl Default for Containment {
         ];
         let v4 = v4.map(|(address, len)| IpNet::V4(Ipv4Net::new_assert(address, len)));
         let v6 = v6.map(|(address, len)| IpNet::V6(Ipv6Net::new_assert(address, len)));
-        Self {
-            refuse: v4.into_iter().chain(v6).collect(),
-            allow: Vec::new(),
-        }
+        Self { refuse: v4.into_iter().chain(v6).collect(), allow: Vec::new() }
     }
 }
 
 impl Default for Wireguard {
     fn default() -> Self {
-        Self {
-            device: DevicePlacement::Moved,
-            mark: 0,
-            buffer: 4 << 20,
-        }
+        Self { device: DevicePlacement::Moved, mark: 0, buffer: 4 << 20 }
     }
 }
 
 impl Default for Dataplane {
     fn default() -> Self {
-        Self {
-            uid: 64_990,
-            gid: 64_990,
-            workers: 0,
-        }
+        Self { uid: 64_990, gid: 64_990, workers: 0 }
     }
 }
 
 impl Default for Log {
     fn default() -> Self {
-        Self {
-            format: LogFormat::Json,
-            level: "info".into(),
-        }
+        Self { format: LogFormat::Json, level: "info".into() }
     }
 }
 
@@ -269,59 +254,33 @@ pub enum ConfigError {
 impl Config {
     /// Reads a file. A file that is not there is an error: the caller decides on defaults.
     pub fn read(path: &Path) -> Result<Self, ConfigError> {
-        let text = std::fs::read_to_string(path).map_err(|source| ConfigError::Read {
-            path: path.into(),
-            source,
-        })?;
+        let text = std::fs::read_to_string(path)
+            .map_err(|source| ConfigError::Read { path: path.into(), source })?;
         Self::parse(&text, path)
     }
 
     /// Takes the file's text; `path` is for the errors.
     pub fn parse(text: &str, path: &Path) -> Result<Self, ConfigError> {
-        let config: Self = toml::from_str(text).map_err(|error| ConfigError::Syntax {
-            path: path.into(),
-            fault: error.to_string(),
-        })?;
+        let config: Self = toml::from_str(text)
+            .map_err(|error| ConfigError::Syntax { path: path.into(), fault: error.to_string() })?;
         let faults = config.faults();
         if faults.is_empty() {
             Ok(config)
         } else {
-            Err(ConfigError::Values {
-                path: path.into(),
-                faults,
-            })
+            Err(ConfigError::Values { path: path.into(), faults })
         }
     }
 
     fn faults(&self) -> Vec<String> {
         let name = &self.sessions.interface;
-        let roots_absolute = self
-            .sessions
-            .netns_roots
-            .iter()
-            .all(|root| root.is_absolute());
+        let roots_absolute = self.sessions.netns_roots.iter().all(|root| root.is_absolute());
         let listen = &self.metrics.listen;
         let checks = [
-            (
-                self.run_dir.is_absolute(),
-                "run_dir: expected an absolute path",
-            ),
-            (
-                self.state_dir.is_absolute(),
-                "state_dir: expected an absolute path",
-            ),
-            (
-                roots_absolute,
-                "sessions.netns_roots: expected absolute paths",
-            ),
-            (
-                self.sessions.limit > 0,
-                "sessions.limit: expected at least 1",
-            ),
-            (
-                self.sessions.concurrency > 0,
-                "sessions.concurrency: expected at least 1",
-            ),
+            (self.run_dir.is_absolute(), "run_dir: expected an absolute path"),
+            (self.state_dir.is_absolute(), "state_dir: expected an absolute path"),
+            (roots_absolute, "sessions.netns_roots: expected absolute paths"),
+            (self.sessions.limit > 0, "sessions.limit: expected at least 1"),
+            (self.sessions.concurrency > 0, "sessions.concurrency: expected at least 1"),
             (
                 is_interface_name(name),
                 "sessions.interface: expected 1 to 15 letters, digits, '-' or '_'",
@@ -330,24 +289,14 @@ impl Config {
                 listen.is_empty() || listen.parse::<SocketAddr>().is_ok(),
                 "metrics.listen: expected address:port, or \"\" for none",
             ),
-            (
-                self.metrics.interval_s > 0,
-                "metrics.interval_s: expected at least 1",
-            ),
+            (self.metrics.interval_s > 0, "metrics.interval_s: expected at least 1"),
             (
                 self.dataplane.uid != 0 && self.dataplane.gid != 0,
                 "dataplane.uid, dataplane.gid: expected a user and group that are not root",
             ),
-            (
-                self.dataplane.workers <= 64,
-                "dataplane.workers: expected at most 64",
-            ),
+            (self.dataplane.workers <= 64, "dataplane.workers: expected at most 64"),
         ];
-        checks
-            .iter()
-            .filter(|(ok, _)| !ok)
-            .map(|(_, fault)| (*fault).to_owned())
-            .collect()
+        checks.iter().filter(|(ok, _)| !ok).map(|(_, fault)| (*fault).to_owned()).collect()
     }
 
     /// The API's socket.
@@ -397,10 +346,7 @@ mod tests {
     #[test]
     fn an_unknown_key_is_an_error_with_its_line() {
         let error = parse("[sessions]\nlimits = 4\n").unwrap_err().to_string();
-        assert!(
-            error.contains("line 2") && error.contains("`limit`"),
-            "{error}"
-        );
+        assert!(error.contains("line 2") && error.contains("`limit`"), "{error}");
     }
 
     #[test]
@@ -415,18 +361,9 @@ mod tests {
     #[test]
     fn the_default_shield_covers_metadata_and_private_networks() {
         let refuse = Containment::default().refuse;
-        for address in [
-            "169.254.169.254",
-            "10.1.2.3",
-            "172.31.0.1",
-            "192.168.1.1",
-            "fe80::1",
-        ] {
+        for address in ["169.254.169.254", "10.1.2.3", "172.31.0.1", "192.168.1.1", "fe80::1"] {
             let address = address.parse::<std::net::IpAddr>().unwrap();
-            assert!(
-                refuse.iter().any(|net| net.contains(&address)),
-                "{address} is open"
-            );
+            assert!(refuse.iter().any(|net| net.contains(&address)), "{address} is open");
         }
     }
 }

@@ -1,4 +1,11 @@
 //! The egress agent: everything it does.
 
+pub mod admin;
+pub mod app;
+pub mod config;
 pub mod control;
+pub mod metrics;
+pub mod session;
 pub mod store;
+pub mod telemetry;
+pub mod tunnel;

@@ -6,7 +6,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use egress_linux::seqpacket;
 use rustix::event::PollFlags;
-use zeroize::Zeroize;
+use zeroize::{Zeroize, Zeroizing};
 
 use crate::news::News;
 use crate::order::{Answer, Ticket};
@@ -135,7 +135,8 @@ impl Connection {
 
 /// False when there is no room.
 fn send(fd: &OwnedFd, message: &Message, fds: &[BorrowedFd<'_>]) -> Result<bool, Closed> {
-    let bytes = postcard::to_stdvec(message).map_err(Closed::Malformed)?;
+    // A configuration on its way back has keys in it.
+    let bytes = Zeroizing::new(postcard::to_stdvec(message).map_err(Closed::Malformed)?);
     match seqpacket::send(fd, &bytes, fds) {
         Ok(()) => Ok(true),
         Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(false),

@@ -8,6 +8,9 @@ use crate::message::Message;
 
 /// An initiation that has no answer for this long is news (`REKEY_TIMEOUT`).
 const SILENCE: Duration = Duration::from_secs(5);
+/// Data that has no answer of any kind for this long means a dead peer: it would have sent a
+/// keepalive (`KEEPALIVE_TIMEOUT` + `REKEY_TIMEOUT`).
+const QUIET: Duration = Duration::from_secs(15);
 /// The first wait before a revival; like the longest, it is between half and all of this.
 const REVIVAL_FIRST: Duration = Duration::from_secs(2);
 const REVIVAL_MOST: Duration = Duration::from_secs(30);
@@ -19,6 +22,8 @@ pub struct Handshakes {
     last: Option<Instant>,
     asked: Option<Asked>,
     answered: Option<u32>,
+    /// When the oldest message that wants an answer of any kind left.
+    unheard_since: Option<Instant>,
     revival: Option<Instant>,
     backoff: Backoff,
 }
@@ -38,6 +43,7 @@ impl Handshakes {
             last: None,
             asked: None,
             answered: None,
+            unheard_since: None,
             revival: None,
             backoff: Backoff::new(REVIVAL_FIRST, REVIVAL_MOST, seed),
         }
@@ -60,6 +66,9 @@ impl Handshakes {
 
     /// A message of ours was sent.
     pub fn sent(&mut self, message: Message, now: Instant) {
+        if message.wants_answer() {
+            self.unheard_since.get_or_insert(now);
+        }
         match message {
             Message::Initiation => self.asked(now),
             Message::Response { sender } => self.answered = Some(sender),
@@ -70,6 +79,7 @@ impl Handshakes {
     /// An authentic message came. True when it completes a handshake: the answer to ours, or the
     /// first data for a session that we answered.
     pub fn received(&mut self, message: Message, now: Instant) -> bool {
+        self.unheard_since = None;
         let complete = match message {
             Message::Response { .. } => true,
             Message::Data { receiver, .. } => self.answered == Some(receiver),
@@ -84,7 +94,8 @@ impl Handshakes {
         complete
     }
 
-    /// For how long a peer owes its answer, when that is news: at 5 s and every 5 s after.
+    /// For how long a peer owes its answer, when that is news: at 5 s, or at once when it has been
+    /// quiet for long, and every 5 s after.
     pub fn overdue(&mut self, now: Instant) -> Option<Duration> {
         let asked = self.asked.as_mut()?;
         if now < asked.next_news {
@@ -92,6 +103,11 @@ impl Handshakes {
         }
         asked.next_news = now + SILENCE;
         Some(now.saturating_duration_since(asked.since))
+    }
+
+    /// How long the oldest message that wants an answer of any kind has waited for one.
+    pub fn quiet(&self, now: Instant) -> Duration {
+        self.unheard_since.map(|since| now.saturating_duration_since(since)).unwrap_or_default()
     }
 
     /// boringtun has given up. True when it is time to begin anew: the first call only sets when.
@@ -107,7 +123,9 @@ impl Handshakes {
 
     fn asked(&mut self, now: Instant) {
         self.revival = None;
-        self.asked.get_or_insert(Asked { since: now, next_news: now + SILENCE });
+        let dead = self.quiet(now) >= QUIET;
+        let next_news = if dead { now } else { now + SILENCE };
+        self.asked.get_or_insert(Asked { since: now, next_news });
     }
 }
 
@@ -131,6 +149,29 @@ mod tests {
         assert!(handshakes.received(Message::Response { sender: 1 }, start + 11 * SECOND));
         assert_eq!(handshakes.overdue(start + 60 * SECOND), None);
         assert_eq!(handshakes.age(start + 12 * SECOND), Some(SECOND));
+    }
+
+    #[test]
+    fn a_peer_that_left_data_unanswered_for_long_is_news_at_once() {
+        let start = Instant::now();
+        let mut handshakes = Handshakes::new(1);
+        handshakes.sent(Message::Data { receiver: 9, len: 100 }, start);
+        handshakes.sent(Message::Data { receiver: 9, len: 100 }, start + 14 * SECOND);
+        handshakes.sent(Message::Initiation, start + 15 * SECOND);
+        assert_eq!(handshakes.overdue(start + 15 * SECOND), Some(Duration::ZERO));
+        assert_eq!(handshakes.quiet(start + 15 * SECOND), 15 * SECOND);
+        handshakes.received(DATA, start + 16 * SECOND);
+        assert_eq!(handshakes.quiet(start + 60 * SECOND), Duration::ZERO);
+    }
+
+    #[test]
+    fn an_idle_peer_is_not_quiet() {
+        let start = Instant::now();
+        let mut handshakes = Handshakes::new(1);
+        handshakes.sent(DATA, start);
+        handshakes.sent(Message::Initiation, start + 120 * SECOND);
+        assert_eq!(handshakes.overdue(start + 120 * SECOND), None);
+        assert_eq!(handshakes.quiet(start + 121 * SECOND), SECOND);
     }
 
     #[test]

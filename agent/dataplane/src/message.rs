@@ -24,6 +24,15 @@ pub enum Message {
 }
 
 impl Message {
+    /// Whether an authentic answer of some kind must come, a keepalive at the least.
+    pub fn wants_answer(self) -> bool {
+        match self {
+            Self::Initiation => true,
+            Self::Data { len, .. } => len > 0,
+            Self::Response { .. } | Self::Cookie => false,
+        }
+    }
+
     /// Reads the type and the first index; `None` when it is no message of WireGuard's.
     pub fn parse(datagram: &[u8]) -> Option<Self> {
         let (kind, rest) = datagram.split_first_chunk::<4>()?;

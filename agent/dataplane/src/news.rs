@@ -58,7 +58,7 @@ mod tests {
     use super::*;
 
     fn silent(tunnel: TunnelId, for_ms: u64) -> Event {
-        Event::Silent { tunnel, peer: 0, for_ms }
+        Event::Silent { tunnel, peer: 0, for_ms, quiet_ms: 0 }
     }
 
     fn all(mut news: News) -> Vec<Event> {

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use boringtun::noise::errors::WireGuardError;
 use boringtun::noise::{Tunn, TunnResult};
@@ -79,9 +79,8 @@ impl Peer {
 
     /// How it is.
     pub fn stats(&self, now: Instant) -> PeerStats {
-        let age = self.handshakes.age(now).map(|age| age.as_millis());
         PeerStats {
-            handshake_age_ms: age.map(|age| u64::try_from(age).unwrap_or(u64::MAX)),
+            handshake_age_ms: self.handshakes.age(now).map(milliseconds),
             handshakes: self.handshakes.completed(),
             endpoint: Some(self.socket.remote()),
         }
@@ -157,8 +156,9 @@ impl Peer {
             | TunnResult::WriteToTunnelV6(..) => {}
         }
         if let Some(silence) = self.handshakes.overdue(turn.now) {
-            let for_ms = u64::try_from(silence.as_millis()).unwrap_or(u64::MAX);
-            turn.news.push(Event::Silent { tunnel: self.tunnel, peer: self.index, for_ms });
+            let quiet_ms = milliseconds(self.handshakes.quiet(turn.now));
+            let (tunnel, peer, for_ms) = (self.tunnel, self.index, milliseconds(silence));
+            turn.news.push(Event::Silent { tunnel, peer, for_ms, quiet_ms });
         }
     }
 
@@ -241,4 +241,8 @@ impl Peer {
         }
         result.is_ok()
     }
+}
+
+fn milliseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }

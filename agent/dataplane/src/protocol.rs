@@ -5,6 +5,7 @@
 //! order; [`Event`]s come unasked. File descriptors travel beside the packet (`SCM_RIGHTS`) in the
 //! order that the message's documentation names.
 
+use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 
 use ipnet::IpNet;
@@ -62,7 +63,7 @@ pub enum Command {
         /// Which.
         tunnel: TunnelId,
     },
-    /// Give back duplicates of a tunnel's fds, as in [`Command::Add`].
+    /// Give back a tunnel's configuration and duplicates of its fds, as in [`Command::Add`].
     Export {
         /// Which.
         tunnel: TunnelId,
@@ -75,7 +76,7 @@ pub enum Command {
 }
 
 /// All that a tunnel is.
-#[derive(Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct TunnelConfig {
     /// Control's number for it.
     pub tunnel: TunnelId,
@@ -88,7 +89,7 @@ pub struct TunnelConfig {
 }
 
 /// One peer of a tunnel.
-#[derive(Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct PeerConfig {
     /// Its public key.
     pub public_key: [u8; 32],
@@ -103,8 +104,16 @@ pub struct PeerConfig {
 }
 
 /// A key on its way: wiped when dropped, not shown.
-#[derive(Clone, Serialize, Deserialize, zeroize::Zeroize, zeroize::ZeroizeOnDrop)]
+#[derive(
+    Clone, PartialEq, Eq, Serialize, Deserialize, zeroize::Zeroize, zeroize::ZeroizeOnDrop,
+)]
 pub struct Key(pub [u8; 32]);
+
+impl fmt::Debug for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Key(..)")
+    }
+}
 
 /// A packet from the data plane.
 #[derive(Debug, Serialize, Deserialize)]
@@ -135,7 +144,10 @@ pub enum Reply {
     /// Done.
     Done,
     /// To [`Command::Export`]; the fds come beside it.
-    Fds,
+    Exported {
+        /// What the tunnel is, with the endpoints it has now.
+        config: TunnelConfig,
+    },
     /// To [`Command::Stats`].
     Stats {
         /// Some of the tunnels.
@@ -204,7 +216,8 @@ pub enum Event {
         peer: u16,
     },
     /// A peer owes an answer: sent once when a handshake message has had none for 5 s
-    /// (`REKEY_TIMEOUT`), and again every 5 s while that lasts.
+    /// (`REKEY_TIMEOUT`), or at once when data had no answer of any kind for 15 s before it
+    /// (`KEEPALIVE_TIMEOUT` + `REKEY_TIMEOUT`), and again every 5 s while that lasts.
     Silent {
         /// Which tunnel.
         tunnel: TunnelId,
@@ -212,6 +225,9 @@ pub enum Event {
         peer: u16,
         /// For how long, in milliseconds.
         for_ms: u64,
+        /// Milliseconds that the oldest packet or handshake message of ours has waited for any
+        /// authentic answer.
+        quiet_ms: u64,
     },
     /// A peer's authenticated packet came from elsewhere, and its packets go there now.
     Moved {

@@ -21,8 +21,7 @@ const LEAST: usize = 256;
 
 /// A tunnel that carries packets.
 pub struct Tunnel {
-    id: TunnelId,
-    mtu: u16,
+    config: TunnelConfig,
     device: Device,
     peers: Vec<Peer>,
     routes: Routes,
@@ -32,8 +31,8 @@ pub struct Tunnel {
 impl Tunnel {
     /// Builds a tunnel of its configuration and its descriptors: the device, then one socket per
     /// peer. Nothing is sent yet.
-    pub fn new(config: &TunnelConfig, fds: Vec<OwnedFd>) -> Result<Self, TunnelError> {
-        check_bounds(config, fds.len())?;
+    pub fn new(config: TunnelConfig, fds: Vec<OwnedFd>) -> Result<Self, TunnelError> {
+        check_bounds(&config, fds.len())?;
         let tunnel = config.tunnel;
         let mut fds = fds.into_iter();
         let no_fds = || TunnelError::Peers { tunnel, peers: config.peers.len(), fds: 0 };
@@ -46,12 +45,21 @@ impl Tunnel {
         let peers = peers.collect::<Result<Vec<_>, _>>()?;
         let routes = Routes::new(&config.peers);
         let traffic = Traffic::default();
-        Ok(Self { id: tunnel, mtu: config.mtu, device, peers, routes, traffic })
+        Ok(Self { config, device, peers, routes, traffic })
     }
 
     /// Control's number for it.
     pub fn id(&self) -> TunnelId {
-        self.id
+        self.config.tunnel
+    }
+
+    /// What it is, with the endpoints that its peers have now.
+    pub fn config(&self) -> TunnelConfig {
+        let mut config = self.config.clone();
+        for (known, peer) in config.peers.iter_mut().zip(&self.peers) {
+            known.endpoint = peer.socket().remote();
+        }
+        config
     }
 
     /// Begins the first handshake with every peer.
@@ -81,7 +89,7 @@ impl Tunnel {
             self.traffic.drops.no_peer += 1;
             return;
         };
-        peer.send(len, self.mtu, turn);
+        peer.send(len, self.config.mtu, turn);
     }
 
     /// The way down: what a peer sends, until there is no more or the budget is used.
@@ -139,7 +147,7 @@ impl Tunnel {
     /// A peer's socket.
     pub fn socket(&self, index: u16) -> Result<&Socket, TunnelError> {
         let peer = self.peers.get(usize::from(index)).map(Peer::socket);
-        peer.ok_or(TunnelError::NoPeer { tunnel: self.id, peer: index })
+        peer.ok_or(TunnelError::NoPeer { tunnel: self.id(), peer: index })
     }
 
     /// Begins a handshake with a peer.
@@ -150,13 +158,13 @@ impl Tunnel {
 
     /// Lets a peer be heard from any source.
     pub fn listen(&mut self, index: u16) -> Result<(), TunnelError> {
-        let tunnel = self.id;
+        let tunnel = self.id();
         let listened = self.peer_mut(index)?.listen();
         listened.map_err(|source| TunnelError::Socket { tunnel, peer: index, source })
     }
 
     fn peer_mut(&mut self, index: u16) -> Result<&mut Peer, TunnelError> {
-        let tunnel = self.id;
+        let tunnel = self.id();
         self.peers.get_mut(usize::from(index)).ok_or(TunnelError::NoPeer { tunnel, peer: index })
     }
 
@@ -165,7 +173,7 @@ impl Tunnel {
         let device = std::iter::once(self.device.duplicate());
         let sockets = self.peers.iter().map(|peer| peer.socket().duplicate());
         let fds: std::io::Result<Vec<_>> = device.chain(sockets).collect();
-        fds.map_err(|source| TunnelError::Duplicate { tunnel: self.id, source })
+        fds.map_err(|source| TunnelError::Duplicate { tunnel: self.id(), source })
     }
 
     /// Its descriptors, with the names that the poller knows them by.
@@ -183,7 +191,7 @@ impl Tunnel {
             all.add(peer.traffic());
         }
         TunnelStats {
-            tunnel: self.id,
+            tunnel: self.id(),
             rx_bytes: all.rx.bytes,
             rx_packets: all.rx.packets,
             tx_bytes: all.tx.bytes,

@@ -168,21 +168,22 @@ impl Worker {
 
     fn carry_out_task(&mut self, tunnel: TunnelId, task: Task) -> Result<Answer, TunnelError> {
         match task {
-            Task::Add { config, fds } => self.add(&config, fds)?,
+            Task::Add { config, fds } => self.add(config, fds)?,
             Task::SetEndpoint { peer, endpoint, fds } => {
                 self.set_endpoint(tunnel, peer, endpoint, fds)?;
             }
             Task::Listen { peer } => self.tunnels.find(tunnel)?.1.listen(peer)?,
             Task::Remove => self.remove(tunnel),
             Task::Export => {
-                let fds = self.tunnels.find(tunnel)?.1.duplicates()?;
-                return Ok(Answer { reply: Reply::Fds, fds });
+                let (_, tunnel) = self.tunnels.find(tunnel)?;
+                let (config, fds) = (tunnel.config(), tunnel.duplicates()?);
+                return Ok(Answer { reply: Reply::Exported { config }, fds });
             }
         }
         Ok(Reply::Done.into())
     }
 
-    fn add(&mut self, config: &TunnelConfig, fds: Vec<OwnedFd>) -> Result<(), TunnelError> {
+    fn add(&mut self, config: TunnelConfig, fds: Vec<OwnedFd>) -> Result<(), TunnelError> {
         let id = config.tunnel;
         let mut tunnel = Tunnel::new(config, fds)?;
         // The former one goes first: it may hold the same device, and two readers would share it.

@@ -11,6 +11,7 @@ pub mod netns;
 pub mod nft;
 pub mod peer;
 pub mod process;
+pub mod ready;
 pub mod resolv;
 pub mod seqpacket;
 pub mod tun;

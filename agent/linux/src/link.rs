@@ -1,11 +1,15 @@
 //! Links with their addresses and routes, in the calling thread's namespace.
 
+mod address;
 mod changes;
 mod configure;
 mod list;
+mod route;
 
 pub use self::{
+    address::AddressError,
     changes::Changes,
     configure::{Interface, LinkError, configure},
     list::{Link, addresses, links},
+    route::RouteError,
 };

@@ -26,12 +26,18 @@ pub enum Input {
     /// A handshake of this generation's tunnel is complete.
     Handshake {
         /// The tunnel it belongs to.
-        generation: u32,
+        generation: u64,
     },
-    /// The gateway of this generation's tunnel owes an answer.
+    /// The gateway of this generation's tunnel owes the answer to a handshake. Its keys may still
+    /// be good.
     Silent {
         /// The tunnel it belongs to.
-        generation: u32,
+        generation: u64,
+    },
+    /// The gateway of this generation's tunnel answers nothing any more.
+    Dead {
+        /// The tunnel it belongs to.
+        generation: u64,
     },
     /// The container's namespace is gone.
     NamespaceGone,
@@ -48,6 +54,8 @@ pub enum Input {
 /// What the driver is to do.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Action {
+    /// Take up the tunnel that the data plane carries, and check that the open ruleset stands.
+    Adopt,
     /// Apply the closed ruleset and read it back.
     Close,
     /// Choose a credential and take its lease.
@@ -55,7 +63,7 @@ pub enum Action {
     /// Resolve, create the device, hand it to the data plane, move and configure it.
     BringUp {
         /// What the tunnel's news will be marked with.
-        generation: u32,
+        generation: u64,
     },
     /// Look the endpoints' names up again and use what they say now.
     Resolve,
@@ -72,6 +80,8 @@ pub enum Action {
 /// What the machine waits for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Phase {
+    /// The tunnel of the life before.
+    Adopting,
     /// The first seal.
     Sealing,
     /// The lease.
@@ -100,7 +110,7 @@ pub struct Machine {
     state: SessionState,
     phase: Phase,
     reason: Option<Reason>,
-    generation: u32,
+    generation: u64,
     /// The tunnel is wanted; a session without a gateway stays sealed.
     with_gateway: bool,
     /// The lease is held already, from before a restart.
@@ -138,17 +148,18 @@ impl Machine {
         machine
     }
 
-    /// A session from before a restart whose tunnel the data plane still carries, under the
-    /// generation it had.
-    pub fn adopted(generation: u32, seed: u64) -> Self {
-        let mut machine = Self::new(SessionState::Connected, Phase::Open, seed);
+    /// A session from before a restart that is connected and whose tunnel the data plane still
+    /// carries: nothing of it is touched, unless that turns out wrong.
+    pub fn adopted(generation: u64, seed: u64) -> Self {
+        let mut machine = Self::new(SessionState::Connected, Phase::Adopting, seed);
         machine.generation = generation;
         machine.leased = true;
+        machine.push(Action::Adopt);
         machine
     }
 
     /// A session from before a restart whose tunnel is gone: sealed until it stands again.
-    pub fn restored(generation: u32, seed: u64) -> Self {
+    pub fn restored(generation: u64, seed: u64) -> Self {
         let mut machine = Self::new(SessionState::Reconnecting, Phase::Sealing, seed);
         machine.generation = generation;
         machine.leased = true;
@@ -179,7 +190,7 @@ impl Machine {
     }
 
     /// What the current tunnel's news is marked with.
-    pub fn generation(&self) -> u32 {
+    pub fn generation(&self) -> u64 {
         self.generation
     }
 
@@ -229,9 +240,10 @@ impl Machine {
                 self.step_failed(reason, now);
             }
             Input::Handshake { generation } if generation == self.generation => self.answered(),
-            Input::Silent { generation } if generation == self.generation => self.fell_silent(),
+            Input::Silent { generation } if generation == self.generation => self.look_again(),
+            Input::Dead { generation } if generation == self.generation => self.died(),
             // News of a former tunnel.
-            Input::Handshake { .. } | Input::Silent { .. } => {}
+            Input::Handshake { .. } | Input::Silent { .. } | Input::Dead { .. } => {}
             Input::NamespaceGone => self.namespace_gone(),
             Input::Detach { release } => self.detach(release),
             Input::Shutdown => self.shutdown(),
@@ -248,6 +260,7 @@ impl Machine {
                 self.raise();
             }
             Phase::Raising => self.phase = Phase::Handshaking,
+            Phase::Adopting => self.phase = Phase::Open,
             Phase::Opening => self.connected(),
             Phase::Resealing => self.phase = Phase::Handshaking,
             Phase::Unwinding(then) => self.unwound(then),
@@ -264,7 +277,8 @@ impl Machine {
             Phase::Raising | Phase::Opening | Phase::Claiming if self.deadline.is_some() => {
                 self.block(reason);
             }
-            Phase::Sealing
+            Phase::Adopting
+            | Phase::Sealing
             | Phase::Claiming
             | Phase::Raising
             | Phase::Opening
@@ -277,7 +291,8 @@ impl Machine {
     fn answered(&mut self) {
         match self.phase {
             Phase::Handshaking => self.enter(Phase::Opening, Action::Open),
-            Phase::Sealing
+            Phase::Adopting
+            | Phase::Sealing
             | Phase::Claiming
             | Phase::Raising
             | Phase::Opening
@@ -289,20 +304,28 @@ impl Machine {
         }
     }
 
-    fn fell_silent(&mut self) {
+    fn died(&mut self) {
+        if self.phase != Phase::Open {
+            return self.look_again();
+        }
+        self.state = SessionState::Reconnecting;
+        self.reason = Some(Reason {
+            code: Code::TunnelDown,
+            detail: "the gateway does not answer; the container is sealed until it does".into(),
+        });
+        self.enter(Phase::Resealing, Action::Close);
+        self.push(Action::Resolve);
+    }
+
+    /// The gateway may be elsewhere.
+    fn look_again(&mut self) {
         match self.phase {
-            Phase::Open => {
-                self.state = SessionState::Reconnecting;
-                self.reason = Some(Reason {
-                    code: Code::TunnelDown,
-                    detail: "the gateway does not answer; the container is sealed until it does"
-                        .into(),
-                });
-                self.enter(Phase::Resealing, Action::Close);
+            Phase::Open | Phase::Handshaking if self.actions.is_empty() => {
                 self.push(Action::Resolve);
             }
-            Phase::Handshaking if self.actions.is_empty() => self.push(Action::Resolve),
-            Phase::Handshaking
+            Phase::Open
+            | Phase::Handshaking
+            | Phase::Adopting
             | Phase::Sealing
             | Phase::Claiming
             | Phase::Raising
@@ -370,10 +393,8 @@ impl Machine {
     }
 
     fn detach(&mut self, release: bool) {
-        self.reason = Some(Reason {
-            code: Code::Detached,
-            detail: "the session was detached".into(),
-        });
+        self.reason =
+            Some(Reason { code: Code::Detached, detail: "the session was detached".into() });
         let undo = [Action::Close, Action::TearDown, Action::Release];
         let unseal = release.then_some(Action::Unseal);
         self.unwind(SessionState::Closed, undo.into_iter().chain(unseal));
@@ -418,7 +439,8 @@ impl Machine {
                          public key, and that it knows the credential's key"
                     .into(),
             },
-            Phase::Sealing
+            Phase::Adopting
+            | Phase::Sealing
             | Phase::Claiming
             | Phase::Raising
             | Phase::Opening
@@ -446,6 +468,7 @@ impl Machine {
 impl Phase {
     fn doing(&self) -> &'static str {
         match self {
+            Self::Adopting => "taking the tunnel up again",
             Self::Sealing => "sealing the container",
             Self::Claiming => "taking the credential's lease",
             Self::Raising => "bringing the tunnel up",

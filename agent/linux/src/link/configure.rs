@@ -1,21 +1,18 @@
 //! Making a link what it is wanted to be.
 
-use std::{fs, io, net::IpAddr, path::PathBuf};
+use std::{fs, io, path::PathBuf};
 
 use ipnet::IpNet;
-use netlink_packet_core::{NLM_F_CREATE, NLM_F_EXCL};
 use netlink_packet_route::{
-    AddressFamily, RouteNetlinkMessage,
-    address::{AddressAttribute, AddressFlags, AddressMessage, AddressScope},
+    RouteNetlinkMessage,
     link::{LinkAttribute, LinkFlags, LinkMessage},
-    route::{
-        RouteAddress, RouteAttribute, RouteHeader, RouteMessage, RouteProtocol, RouteScope,
-        RouteType,
-    },
 };
-use rustix::net::{SocketType, netdevice::name_to_index, socket};
+use rustix::net::{AddressFamily, SocketType, netdevice::name_to_index, socket};
 
-use super::list::address;
+use super::{
+    address::{AddressError, set_addresses},
+    route::{RouteError, set_routes},
+};
 use crate::netlink::Socket;
 
 /// The kernel gives this to `lo` in every namespace.
@@ -38,9 +35,9 @@ pub struct Interface {
 /// What could not be set.
 #[derive(Debug, thiserror::Error)]
 pub enum LinkError {
-    /// No netlink socket, or a list could not be read.
-    #[error("read the links, addresses and routes")]
-    Read(#[source] io::Error),
+    /// No netlink socket.
+    #[error("talk to the kernel about links")]
+    Open(#[source] io::Error),
     /// There is no such link.
     #[error("find the link {name}")]
     Missing {
@@ -68,32 +65,18 @@ pub enum LinkError {
         source: io::Error,
     },
     /// An address was not added or removed.
-    #[error("{operation} the address {address}")]
-    Address {
-        /// `add` or `remove`.
-        operation: &'static str,
-        /// Which.
-        address: IpNet,
-        /// Why.
-        source: io::Error,
-    },
-    /// A route was not added or removed. `EEXIST`: another link has that route.
-    #[error("{operation} the route to {route}")]
-    Route {
-        /// `add` or `remove`.
-        operation: &'static str,
-        /// Which.
-        route: IpNet,
-        /// Why.
-        source: io::Error,
-    },
+    #[error(transparent)]
+    Address(#[from] AddressError),
+    /// A route was not added or removed.
+    #[error(transparent)]
+    Route(#[from] RouteError),
 }
 
 /// Makes the link and `lo` so: up, with these addresses and routes and no others, and closed to
 /// what the other end of it might want to configure. Called again it changes only what differs,
 /// new before old.
 pub fn configure(wanted: &Interface) -> Result<(), LinkError> {
-    let socket = Socket::route().map_err(LinkError::Read)?;
+    let socket = Socket::route().map_err(LinkError::Open)?;
     let index = index(&wanted.name)
         .map_err(|source| LinkError::Missing { name: wanted.name.clone(), source })?;
     let has_v6 = wanted.addresses.iter().any(is_v6);
@@ -105,7 +88,8 @@ pub fn configure(wanted: &Interface) -> Result<(), LinkError> {
     up(&socket, index, &wanted.name, Some(wanted.mtu))?;
     let reachable = |route: &&IpNet| if is_v6(route) { has_v6 } else { has_v4 };
     let routes: Vec<IpNet> = wanted.routes.iter().filter(reachable).map(IpNet::trunc).collect();
-    set_routes(&socket, index, &routes)
+    set_routes(&socket, index, &routes)?;
+    Ok(())
 }
 
 fn is_v6(net: &IpNet) -> bool {
@@ -113,7 +97,7 @@ fn is_v6(net: &IpNet) -> bool {
 }
 
 fn index(name: &str) -> io::Result<u32> {
-    let any = socket(rustix::net::AddressFamily::UNIX, SocketType::DGRAM, None)?;
+    let any = socket(AddressFamily::UNIX, SocketType::DGRAM, None)?;
     Ok(name_to_index(&any, name)?)
 }
 
@@ -158,112 +142,4 @@ fn up(socket: &Socket, index: u32, name: &str, mtu: Option<u16>) -> Result<(), L
     message.attributes.extend(mtu.map(|mtu| LinkAttribute::Mtu(mtu.into())));
     let result = socket.request(RouteNetlinkMessage::SetLink(message), 0);
     result.map(drop).map_err(|source| LinkError::Up { name: name.to_owned(), source })
-}
-
-fn set_addresses(socket: &Socket, index: u32, wanted: &[IpNet]) -> Result<(), LinkError> {
-    let all = socket.dump(RouteNetlinkMessage::GetAddress(AddressMessage::default()));
-    let all = all.map_err(LinkError::Read)?;
-    let ours = all.iter().filter_map(address).filter(|(link, _)| *link == index);
-    let has: Vec<IpNet> = ours.map(|(_, net)| net).collect();
-
-    for address in wanted.iter().filter(|address| !has.contains(address)) {
-        let message = RouteNetlinkMessage::NewAddress(address_message(index, *address));
-        socket
-            .request(message, NLM_F_CREATE | NLM_F_EXCL)
-            .map_err(|source| LinkError::Address { operation: "add", address: *address, source })?;
-    }
-    for address in has.iter().filter(|address| !wanted.contains(address)) {
-        let message = RouteNetlinkMessage::DelAddress(address_message(index, *address));
-        socket.request(message, 0).map_err(|source| LinkError::Address {
-            operation: "remove",
-            address: *address,
-            source,
-        })?;
-    }
-    Ok(())
-}
-
-fn address_message(index: u32, address: IpNet) -> AddressMessage {
-    let mut message = AddressMessage::default();
-    message.header.family = family(address);
-    message.header.prefix_len = address.prefix_len();
-    message.header.scope = AddressScope::Universe;
-    message.header.index = index;
-    message.attributes =
-        vec![AddressAttribute::Local(address.addr()), AddressAttribute::Address(address.addr())];
-    if is_v6(&address) {
-        // Nobody else is on the link; a tentative address could not be used for a second.
-        message.attributes.push(AddressAttribute::Flags(AddressFlags::Nodad));
-    }
-    message
-}
-
-fn set_routes(socket: &Socket, index: u32, wanted: &[IpNet]) -> Result<(), LinkError> {
-    let all = socket.dump(RouteNetlinkMessage::GetRoute(RouteMessage::default()));
-    let all = all.map_err(LinkError::Read)?;
-    let has: Vec<IpNet> = all.iter().filter_map(|message| route(message, index)).collect();
-
-    for route in wanted.iter().filter(|route| !has.contains(route)) {
-        let message = RouteNetlinkMessage::NewRoute(route_message(index, *route));
-        socket.request(message, NLM_F_CREATE | NLM_F_EXCL).map_err(|source| LinkError::Route {
-            operation: "add",
-            route: *route,
-            source,
-        })?;
-    }
-    for route in has.iter().filter(|route| !wanted.contains(route)) {
-        let message = RouteNetlinkMessage::DelRoute(route_message(index, *route));
-        socket.request(message, 0).map_err(|source| LinkError::Route {
-            operation: "remove",
-            route: *route,
-            source,
-        })?;
-    }
-    Ok(())
-}
-
-fn route_message(index: u32, route: IpNet) -> RouteMessage {
-    let mut message = RouteMessage::default();
-    message.header = RouteHeader {
-        address_family: family(route),
-        destination_prefix_length: route.prefix_len(),
-        table: RouteHeader::RT_TABLE_MAIN,
-        protocol: RouteProtocol::Static,
-        scope: if is_v6(&route) { RouteScope::Universe } else { RouteScope::Link },
-        kind: RouteType::Unicast,
-        ..RouteHeader::default()
-    };
-    message.attributes = vec![
-        RouteAttribute::Destination(RouteAddress::from(route.network())),
-        RouteAttribute::Oif(index),
-    ];
-    message
-}
-
-/// The destination of a route that somebody set on the link; the kernel's own come and go with
-/// the addresses.
-fn route(message: &RouteNetlinkMessage, index: u32) -> Option<IpNet> {
-    let RouteNetlinkMessage::NewRoute(message) = message else { return None };
-    let header = &message.header;
-    if header.table != RouteHeader::RT_TABLE_MAIN
-        || header.protocol == RouteProtocol::Kernel
-        || !message.attributes.contains(&RouteAttribute::Oif(index))
-    {
-        return None;
-    }
-    let to = message.attributes.iter().find_map(|attribute| match attribute {
-        RouteAttribute::Destination(RouteAddress::Inet(to)) => Some(IpAddr::from(*to)),
-        RouteAttribute::Destination(RouteAddress::Inet6(to)) => Some(IpAddr::from(*to)),
-        _ => None,
-    });
-    // The default route has no destination.
-    let to = to.unwrap_or(match header.address_family {
-        AddressFamily::Inet6 => std::net::Ipv6Addr::UNSPECIFIED.into(),
-        _ => std::net::Ipv4Addr::UNSPECIFIED.into(),
-    });
-    IpNet::new(to, header.destination_prefix_length).ok()
-}
-
-fn family(net: IpNet) -> AddressFamily {
-    if is_v6(&net) { AddressFamily::Inet6 } else { AddressFamily::Inet }
 }

@@ -5,7 +5,7 @@ use std::{
     os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd},
 };
 
-use super::{EnterError, Netns};
+use super::enter::{EnterError, Netns};
 
 /// `TUNGETDEVNETNS` of `linux/if_tun.h`: `_IO('T', 227)`.
 const TUNGETDEVNETNS: libc::Ioctl = 0x54e3;

@@ -15,7 +15,7 @@ use rustix::{
     io::Errno,
 };
 
-use super::{EnterError, Netns};
+use super::enter::{EnterError, Netns};
 use crate::process::PidFd;
 
 /// `NSFS_MAGIC` of linux/magic.h.

@@ -1,11 +1,12 @@
-//! nftables: reading back what stands in the kernel, over netlink.
+//! Reading back what stands in the kernel, over netlink.
 
 use std::io;
 
-use netlink_packet_core::{DefaultNla, Emitable, NetlinkHeader, NlasIterator};
-use netlink_packet_core::{NetlinkDeserializable, NetlinkSerializable};
+use netlink_packet_core::{
+    DefaultNla, Emitable, NetlinkDeserializable, NetlinkHeader, NetlinkSerializable, NlasIterator,
+};
 
-use super::NftError;
+use super::error::NftError;
 use crate::netlink::Socket;
 
 // linux/netfilter/nfnetlink.h, linux/netfilter/nf_tables.h and linux/netfilter.h.

@@ -6,7 +6,7 @@ use std::{
 };
 
 use egress_linux::{
-    death::Watch,
+    death::{Watch, WatchError},
     tun::{self, Offload},
 };
 use rustix::io::Errno;
@@ -14,7 +14,7 @@ use rustix::io::Errno;
 use crate::host::{netns, on_a_host, readable};
 
 /// The deaths that are told within a second, until there are `count`.
-fn deaths(watch: &Watch, count: usize) -> Vec<u64> {
+pub fn deaths(watch: &Watch, count: usize) -> Vec<u64> {
     let end = Instant::now() + Duration::from_secs(1);
     let mut dead = Vec::new();
     while dead.len() < count && readable(watch, end.saturating_duration_since(Instant::now())) {
@@ -96,5 +96,28 @@ fn the_next_namespace_with_the_same_id_is_told_as_itself() {
             drop(container);
             assert_eq!(deaths(&watch, 1), [cookie]);
         }
+    });
+}
+
+#[test]
+fn more_deaths_than_the_socket_holds_are_told_as_lost_and_later_ones_again() {
+    on_a_host(|| {
+        let watch = Watch::open().unwrap();
+        rustix::net::sockopt::set_socket_recv_buffer_size(&watch, 1).unwrap();
+        let containers: Vec<_> = (0..40).map(|_| netns()).collect();
+        for container in &containers {
+            watch.watch(container).unwrap();
+        }
+        assert!(matches!(watch.read(), Err(WatchError::Lost)));
+        drop(containers);
+        std::thread::sleep(Duration::from_secs(1));
+        assert!(matches!(watch.read(), Err(WatchError::Lost)));
+        watch.read().unwrap();
+
+        let container = netns();
+        let cookie = container.cookie();
+        watch.watch(&container).unwrap();
+        drop(container);
+        assert_eq!(deaths(&watch, 1), [cookie]);
     });
 }

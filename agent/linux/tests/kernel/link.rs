@@ -8,7 +8,7 @@ use std::{
 };
 
 use egress_linux::{
-    link::{Changes, Interface, LinkError, addresses, configure, links},
+    link::{Changes, Interface, LinkError, RouteError, addresses, configure, links},
     tun::{self, Device, Offload},
 };
 use ipnet::IpNet;
@@ -169,7 +169,7 @@ fn a_route_that_another_link_has_is_not_taken_from_it() {
         other.name = "other".to_owned();
         configure(&other).unwrap();
         let error = configure(&interface(&["10.9.0.2/32"], &["0.0.0.0/0"])).unwrap_err();
-        assert!(matches!(error, LinkError::Route { operation: "add", .. }), "{error}");
+        assert!(matches!(error, LinkError::Route(RouteError::Add { .. })), "{error}");
     });
 }
 

@@ -9,7 +9,10 @@ use egress_linux::{
     tun::{self, Offload},
 };
 
-use crate::host::{netns, on_a_host};
+use crate::{
+    death::deaths,
+    host::{netns, on_a_host},
+};
 
 const SEAL: &str = "
 table inet egress {
@@ -118,7 +121,8 @@ fn reading_does_not_keep_a_namespace_alive() {
         container.run(|| apply(SEAL)).unwrap().unwrap();
         container.run(|| counter("egress", "dropped")).unwrap().unwrap();
         watch.watch(&container).unwrap();
+        let cookie = container.cookie();
         drop(container);
-        assert!(crate::host::readable(&watch, std::time::Duration::from_secs(1)));
+        assert_eq!(deaths(&watch, 1), [cookie]);
     });
 }

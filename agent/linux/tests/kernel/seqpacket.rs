@@ -13,7 +13,7 @@ use egress_linux::seqpacket::{FDS_MAX, accept, bind, connect, listen, pair, recv
 fn packets_stay_whole_and_the_end_is_told_apart() {
     let (left, right) = pair().unwrap();
     send(&left, b"one", &[]).unwrap();
-    send(&left, &[7; 100_000], &[]).unwrap();
+    send(&left, &vec![7; 100_000], &[]).unwrap();
     drop(left);
     let mut buffer = vec![0; 128 * 1024];
     assert_eq!(recv(&right, &mut buffer).unwrap().unwrap().0, 3);

@@ -1,8 +1,10 @@
 //! Outer sockets.
 
 use std::{
+    collections::HashSet,
     net::{SocketAddr, UdpSocket},
     os::fd::OwnedFd,
+    thread,
     time::Duration,
 };
 
@@ -143,5 +145,21 @@ fn a_socket_has_its_mark_and_a_buffer_beyond_the_systems_maximum() {
         let mark = nix::sys::socket::getsockopt(&socket, nix::sys::socket::sockopt::Mark);
         assert_eq!(mark.unwrap(), 0xe6);
         assert!(socket_recv_buffer_size(&socket).unwrap() >= 8 << 20);
+    });
+}
+
+#[test]
+fn sockets_opened_at_once_have_ports_of_their_own() {
+    on_a_host(|| {
+        let _network = network();
+        let open =
+            || (0..50).map(|_| connected("198.51.100.1:7".parse().unwrap(), &PLAIN).unwrap());
+        let sockets: Vec<OwnedFd> = thread::scope(|scope| {
+            let threads: Vec<_> =
+                (0..8).map(|_| scope.spawn(move || open().collect::<Vec<_>>())).collect();
+            threads.into_iter().flat_map(|thread| thread.join().unwrap()).collect()
+        });
+        let ports: HashSet<u16> = sockets.iter().map(|socket| address(socket).port()).collect();
+        assert_eq!(ports.len(), 400);
     });
 }

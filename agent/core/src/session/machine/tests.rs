@@ -4,10 +4,7 @@ use super::*;
 
 fn start() -> Instant {
     // The machine only compares times; any instant serves.
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "tests need one instant to count from"
-    )]
+    #[expect(clippy::disallowed_methods, reason = "tests need one instant to count from")]
     Instant::now()
 }
 
@@ -35,10 +32,7 @@ fn connected(now: Instant) -> Machine {
 }
 
 fn failed(code: Code) -> Input {
-    Input::Failed(Reason {
-        code,
-        detail: String::new(),
-    })
+    Input::Failed(Reason { code, detail: String::new() })
 }
 
 #[test]
@@ -46,14 +40,7 @@ fn an_attach_seals_before_anything_else_and_opens_last() {
     let now = start();
     let mut machine = attaching(now);
     let before = obey(&mut machine, now);
-    assert_eq!(
-        before,
-        [
-            Action::Close,
-            Action::Claim,
-            Action::BringUp { generation: 1 }
-        ]
-    );
+    assert_eq!(before, [Action::Close, Action::Claim, Action::BringUp { generation: 1 }]);
     assert_eq!(machine.state(), SessionState::Connecting);
     machine.handle(Input::Handshake { generation: 1 }, now);
     assert_eq!(obey(&mut machine, now), [Action::Open]);
@@ -79,10 +66,7 @@ fn no_lease_leaves_the_container_blocked_and_sealed() {
     machine.handle(Input::Done, now);
     assert_eq!(machine.poll_action(), Some(Action::Claim));
     machine.handle(failed(Code::LimitReached), now);
-    assert_eq!(
-        obey(&mut machine, now),
-        [Action::Close, Action::TearDown, Action::Release]
-    );
+    assert_eq!(obey(&mut machine, now), [Action::Close, Action::TearDown, Action::Release]);
     assert_eq!(machine.state(), SessionState::Blocked);
     assert_eq!(machine.reason().unwrap().code, Code::LimitReached);
 }
@@ -100,10 +84,19 @@ fn a_gateway_that_never_answers_is_a_handshake_timeout() {
 }
 
 #[test]
-fn a_silent_gateway_closes_the_seal_and_its_answer_opens_it() {
+fn a_gateway_that_owes_a_handshake_is_looked_up_while_its_keys_are_good() {
     let now = start();
     let mut machine = connected(now);
     machine.handle(Input::Silent { generation: 1 }, now);
+    assert_eq!(obey(&mut machine, now), [Action::Resolve]);
+    assert_eq!(machine.state(), SessionState::Connected);
+}
+
+#[test]
+fn a_dead_gateway_closes_the_seal_and_its_answer_opens_it() {
+    let now = start();
+    let mut machine = connected(now);
+    machine.handle(Input::Dead { generation: 1 }, now);
     assert_eq!(machine.state(), SessionState::Reconnecting);
     assert_eq!(obey(&mut machine, now), [Action::Close, Action::Resolve]);
     machine.handle(Input::Silent { generation: 1 }, now);
@@ -117,7 +110,7 @@ fn a_silent_gateway_closes_the_seal_and_its_answer_opens_it() {
 fn news_of_a_former_tunnel_is_ignored() {
     let now = start();
     let mut machine = connected(now);
-    machine.handle(Input::Silent { generation: 0 }, now);
+    machine.handle(Input::Dead { generation: 0 }, now);
     assert_eq!(machine.state(), SessionState::Connected);
     assert_eq!(machine.poll_action(), None);
 }
@@ -126,13 +119,30 @@ fn news_of_a_former_tunnel_is_ignored() {
 fn a_session_restored_after_a_restart_is_sealed_until_its_tunnel_stands() {
     let now = start();
     let mut machine = Machine::restored(4, 1);
-    assert_eq!(
-        obey(&mut machine, now),
-        [Action::Close, Action::BringUp { generation: 5 }]
-    );
+    assert_eq!(obey(&mut machine, now), [Action::Close, Action::BringUp { generation: 5 }]);
     assert_eq!(machine.state(), SessionState::Reconnecting);
     machine.handle(Input::Handshake { generation: 5 }, now);
     assert_eq!(obey(&mut machine, now), [Action::Open]);
+}
+
+#[test]
+fn an_adopted_session_is_not_touched() {
+    let now = start();
+    let mut machine = Machine::adopted(3, 1);
+    assert_eq!(obey(&mut machine, now), [Action::Adopt]);
+    assert_eq!(machine.state(), SessionState::Connected);
+}
+
+#[test]
+fn a_session_that_cannot_be_adopted_is_sealed_and_brought_up_again() {
+    let now = start();
+    let mut machine = Machine::adopted(3, 1);
+    machine.poll_action();
+    machine.handle(failed(Code::SealFailed), now);
+    assert_eq!(obey(&mut machine, now), [Action::Close, Action::TearDown]);
+    assert_eq!(machine.state(), SessionState::Reconnecting);
+    machine.handle_timeout(machine.poll_timeout().unwrap());
+    assert_eq!(obey(&mut machine, now), [Action::BringUp { generation: 4 }]);
 }
 
 #[test]
@@ -144,10 +154,7 @@ fn a_restored_session_tries_for_ever_with_growing_waits() {
     let mut at = now;
     let mut last = Duration::ZERO;
     for _ in 0..4 {
-        assert!(matches!(
-            machine.poll_action(),
-            Some(Action::BringUp { .. })
-        ));
+        assert!(matches!(machine.poll_action(), Some(Action::BringUp { .. })));
         machine.handle(failed(Code::EndpointUnresolved), at);
         assert_eq!(obey(&mut machine, at), [Action::Close, Action::TearDown]);
         let wake = machine.poll_timeout().unwrap();
@@ -173,10 +180,7 @@ fn a_detach_seals_first_and_unseals_only_on_request() {
         let mut machine = connected(now);
         machine.handle(Input::Detach { release }, now);
         let actions = obey(&mut machine, now);
-        assert_eq!(
-            (actions.first(), actions.last()),
-            (Some(&Action::Close), Some(&last))
-        );
+        assert_eq!((actions.first(), actions.last()), (Some(&Action::Close), Some(&last)));
         assert!(machine.is_over());
     }
 }
@@ -187,10 +191,7 @@ fn a_stopping_agent_undoes_attaches_and_leaves_standing_sessions() {
     let mut attaching = attaching(now);
     obey(&mut attaching, now);
     attaching.handle(Input::Shutdown, now);
-    assert_eq!(
-        obey(&mut attaching, now),
-        [Action::Close, Action::TearDown, Action::Release]
-    );
+    assert_eq!(obey(&mut attaching, now), [Action::Close, Action::TearDown, Action::Release]);
     assert!(attaching.is_over());
 
     let mut standing = connected(now);
@@ -213,8 +214,9 @@ fn any_input() -> impl Strategy<Value = Input> {
         4 => Just(Input::Done),
         2 => Just(failed(Code::DeviceFailed)),
         1 => Just(failed(Code::NetnsGone)),
-        3 => (0..4_u32).prop_map(|generation| Input::Handshake { generation }),
-        2 => (0..4_u32).prop_map(|generation| Input::Silent { generation }),
+        3 => (0..4_u64).prop_map(|generation| Input::Handshake { generation }),
+        1 => (0..4_u64).prop_map(|generation| Input::Silent { generation }),
+        2 => (0..4_u64).prop_map(|generation| Input::Dead { generation }),
         1 => Just(Input::NamespaceGone),
         1 => any::<bool>().prop_map(|release| Input::Detach { release }),
         1 => Just(Input::Shutdown),
@@ -243,7 +245,7 @@ proptest! {
                     Action::Release => leased = false,
                     Action::BringUp { .. } => raised = !fails,
                     Action::TearDown => raised = false,
-                    Action::Resolve => {}
+                    Action::Resolve | Action::Adopt => {}
                 }
                 let answer = if fails { input.clone() } else { Input::Done };
                 machine.handle(answer, now);

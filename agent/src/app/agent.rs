@@ -1,0 +1,164 @@
+//! The agent that the API asks: the manager, the catalog, the leases.
+
+use std::sync::Arc;
+
+use egress_core::api::{
+    ApplyReport, AttachRequest, Code, ConnectionsView, CredentialRecord, GatewayRecord,
+    HiddenGateway, HiddenReason, MappingRecord, OfferList, OfferView, ProviderRecord, Refusal,
+    SessionView, WorkspaceRecord,
+};
+use egress_core::catalog::{Catalog, Named, Subject, explain};
+use egress_core::id::{GatewayId, SessionId};
+use tracing::info;
+
+use super::catalog_view as show;
+use crate::control::agent::{Agent, ApplyMode, Attached};
+use crate::control::roles::Caller;
+use crate::session::{Manager, gateway_view};
+use crate::store::{ApplyError, Store};
+use crate::telemetry::chain;
+
+/// This host's agent.
+#[derive(Clone)]
+pub struct Host {
+    /// The sessions.
+    pub manager: Manager,
+    /// The catalog and the leases.
+    pub store: Store,
+}
+
+impl Agent for Host {
+    async fn attach(&self, request: AttachRequest, caller: Caller) -> Result<Attached, Refusal> {
+        self.manager.attach(request, caller).await
+    }
+
+    async fn detach(
+        &self,
+        id: SessionId,
+        release: bool,
+        caller: Caller,
+    ) -> Result<SessionView, Refusal> {
+        info!(target: "audit", session = %id, release, uid = caller.uid, pid = caller.pid, "detach");
+        self.manager.detach(&id, release).await
+    }
+
+    async fn session(&self, id: &SessionId) -> Result<SessionView, Refusal> {
+        self.manager.session(id)
+    }
+
+    async fn sessions(&self) -> Result<Vec<SessionView>, Refusal> {
+        Ok(self.manager.views())
+    }
+
+    async fn offers(&self, subject: &Subject, explain: bool) -> Result<OfferList, Refusal> {
+        let catalog = self.store.catalog();
+        let in_use = self.store.in_use();
+        let health = &self.manager.shell().health;
+        let offered = egress_core::catalog::offers(&catalog, &*in_use, subject);
+        let mut offers: Vec<OfferView> = offered
+            .into_iter()
+            .filter_map(|id| {
+                let gateway = gateway_view(&catalog, id)?;
+                Some(OfferView { gateway, health: health.of(id) })
+            })
+            .collect();
+        offers.sort_by(|a, b| order(a).cmp(&order(b)));
+        let hidden = explain.then(|| self.hidden(&catalog, subject));
+        Ok(OfferList { offers, hidden })
+    }
+
+    async fn gateway_by_name(&self, name: &str) -> Result<GatewayId, Refusal> {
+        let catalog = self.store.catalog();
+        if let Ok(id) = name.parse::<GatewayId>()
+            && catalog.gateway(id).is_some()
+        {
+            return Ok(id);
+        }
+        match catalog.gateway_named(name) {
+            Named::One(gateway) => Ok(gateway.id),
+            Named::Nothing => {
+                let detail = format!("there is no gateway {name:?}: `egressctl offers` lists them");
+                Err(Refusal::new(Code::NoSuchGateway, detail))
+            }
+            Named::Several(gateways) => {
+                let detail = format!(
+                    "{} providers have a gateway {name:?}: say PROVIDER/{name}",
+                    gateways.len()
+                );
+                Err(Refusal::new(Code::AmbiguousGateway, detail))
+            }
+        }
+    }
+
+    async fn connections(&self) -> Result<Vec<ConnectionsView>, Refusal> {
+        Ok(self.store.connections())
+    }
+
+    async fn apply(
+        &self,
+        document: serde_json::Value,
+        mode: ApplyMode,
+        caller: Caller,
+    ) -> Result<ApplyReport, Refusal> {
+        info!(target: "audit", uid = caller.uid, pid = caller.pid, ?mode, "apply");
+        let document = show::document(document)?;
+        let applied = self.store.apply(document, mode.prune, mode.dry_run).await;
+        applied.map_err(|error| match error {
+            ApplyError::Faults(faults) => {
+                let detail = format!("{} faults; nothing was changed", faults.0.len());
+                Refusal::new(Code::InvalidRequest, detail).with_faults(faults.0)
+            }
+            ApplyError::Store(error) => Refusal::new(Code::StoreUnavailable, chain(&error)),
+        })
+    }
+
+    async fn providers(&self) -> Result<Vec<ProviderRecord>, Refusal> {
+        Ok(self.each(|catalog| show::providers(catalog)))
+    }
+
+    async fn gateways(&self) -> Result<Vec<GatewayRecord>, Refusal> {
+        Ok(self.each(|catalog| show::gateways(catalog)))
+    }
+
+    async fn mappings(&self) -> Result<Vec<MappingRecord>, Refusal> {
+        Ok(self.each(|catalog| show::mappings(catalog)))
+    }
+
+    async fn credentials(&self) -> Result<Vec<CredentialRecord>, Refusal> {
+        Ok(self.each(|catalog| show::credentials(catalog)))
+    }
+
+    async fn workspaces(&self) -> Result<Vec<WorkspaceRecord>, Refusal> {
+        Ok(self.each(|catalog| show::workspaces(catalog)))
+    }
+}
+
+impl Host {
+    fn each<T>(&self, list: impl FnOnce(&Catalog) -> T) -> T {
+        let catalog: Arc<Catalog> = self.store.catalog();
+        list(&catalog)
+    }
+
+    /// Every gateway that is not offered, with all that stands in the way.
+    fn hidden(&self, catalog: &Catalog, subject: &Subject) -> Vec<HiddenGateway> {
+        let in_use = self.store.in_use();
+        let gateways = catalog.records().gateways.iter();
+        let mut hidden: Vec<_> = gateways
+            .filter_map(|gateway| {
+                let reasons = explain(catalog, &*in_use, subject, gateway.id).err()?;
+                let reasons = reasons
+                    .iter()
+                    .map(|why| HiddenReason { code: show::word(why), detail: why.to_string() });
+                let gateway = gateway_view(catalog, gateway.id)?;
+                Some(HiddenGateway { gateway, reasons: reasons.collect() })
+            })
+            .collect();
+        hidden.sort_by(|a, b| a.gateway.name.cmp(&b.gateway.name));
+        hidden
+    }
+}
+
+fn order(offer: &OfferView) -> (&str, &str, &str, &str) {
+    let gateway = &offer.gateway;
+    (&gateway.provider, &gateway.country, &gateway.city, &gateway.name)
+}

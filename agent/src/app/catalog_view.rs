@@ -1,0 +1,52 @@
+//! The catalog's records as the API shows them: without secrets and configs.
+
+use egress_core::api::{
+    Code, CredentialRecord, GatewayRecord, MappingRecord, ProviderRecord, Refusal, WorkspaceRecord,
+};
+use egress_core::catalog::{Catalog, Document, Why};
+
+/// Takes an apply document.
+pub fn document(value: serde_json::Value) -> Result<Document, Refusal> {
+    let document = Document::from_value(value).map(|(document, _)| document);
+    document.map_err(|faults| {
+        let detail = format!("{} faults; nothing was changed", faults.0.len());
+        Refusal::new(Code::InvalidRequest, detail).with_faults(faults.0)
+    })
+}
+
+/// The stable word for a reason.
+pub fn word(why: &Why) -> String {
+    let tagged = serde_json::to_value(why).unwrap_or_default();
+    tagged["why"].as_str().unwrap_or("unknown").to_owned()
+}
+
+/// Every provider, by name.
+pub fn providers(catalog: &Catalog) -> Vec<ProviderRecord> {
+    let records = catalog.records().providers.iter();
+    let mut list: Vec<_> = records.map(ProviderRecord::from).collect();
+    list.sort_by(|a, b| a.name.cmp(&b.name));
+    list
+}
+
+/// Every gateway, by provider and name.
+pub fn gateways(catalog: &Catalog) -> Vec<GatewayRecord> {
+    let records = catalog.records().gateways.iter();
+    let mut list: Vec<_> = records.map(GatewayRecord::from).collect();
+    list.sort_by(|a, b| (a.provider_id, &a.name).cmp(&(b.provider_id, &b.name)));
+    list
+}
+
+/// Every mapping, by id.
+pub fn mappings(catalog: &Catalog) -> Vec<MappingRecord> {
+    catalog.records().mappings.iter().map(MappingRecord::from).collect()
+}
+
+/// Every credential, by id.
+pub fn credentials(catalog: &Catalog) -> Vec<CredentialRecord> {
+    catalog.records().credentials.iter().map(CredentialRecord::from).collect()
+}
+
+/// Every workspace, by name.
+pub fn workspaces(catalog: &Catalog) -> Vec<WorkspaceRecord> {
+    catalog.records().workspaces.iter().map(WorkspaceRecord::from).collect()
+}

@@ -1,0 +1,287 @@
+//! Every metric, declared in one place.
+//!
+//! The label `session` stands only on what ends with its session, and is bounded by
+//! `sessions.limit`; all other labels are enums or ids of the catalog.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use egress_core::api::{Code, SessionState, Timings};
+use egress_core::id::{CredentialId, SessionId};
+use prometheus::core::Collector;
+use prometheus::{
+    Encoder, GaugeVec, HistogramOpts, HistogramVec, IntCounterVec, IntGauge, IntGaugeVec, Opts,
+    Registry, TextEncoder,
+};
+
+/// Milliseconds to minutes: where an attach's steps lie.
+const ATTACH_BUCKETS: [f64; 14] =
+    [0.001, 0.0025, 0.005, 0.01, 0.02, 0.035, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
+
+/// What a session has carried since its tunnel was added; never falls while that stands.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Traffic {
+    /// Bytes to the container.
+    pub rx_bytes: u64,
+    /// Packets to the container.
+    pub rx_packets: u64,
+    /// Bytes from the container.
+    pub tx_bytes: u64,
+    /// Packets from the container.
+    pub tx_packets: u64,
+    /// Packets that the data plane dropped.
+    pub dropped: u64,
+    /// Packets that the seal kept from leaving outside the tunnel.
+    pub sealed: u64,
+    /// Packets that the seal refused inside the tunnel.
+    pub refused: u64,
+}
+
+/// Every metric. Clones are the same ones.
+#[derive(Clone)]
+pub struct Metrics {
+    registry: Registry,
+    /// Refused calls, by code.
+    pub refusals: IntCounterVec,
+    /// Tunnels that fell silent, by session.
+    pub reconnects: IntCounterVec,
+    /// Times the data plane had to be started again.
+    pub dataplane_restarts: IntGauge,
+    sessions: IntGaugeVec,
+    attach_seconds: HistogramVec,
+    handshake_age: GaugeVec,
+    traffic: [IntCounterVec; 7],
+    in_use: IntGaugeVec,
+    limit: IntGaugeVec,
+    /// The absolute values that the counters of `traffic` stand for.
+    seen: Arc<Mutex<BTreeMap<SessionId, Traffic>>>,
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Metrics {
+    /// A registry of its own, with the build's version in it.
+    pub fn new() -> Self {
+        let registry = Registry::new();
+        let metrics = Self {
+            refusals: counter("refusals_total", "Refused attaches, by code.", &["code"]),
+            reconnects: of_session("session_reconnects_total", "Times the tunnel fell silent."),
+            dataplane_restarts: gauge("dataplane_restarts", "Data planes started after the first."),
+            sessions: gauges("sessions", "Sessions, by state.", &["state"]),
+            attach_seconds: histogram(),
+            handshake_age: handshake_age(),
+            traffic: [
+                of_session("session_rx_bytes_total", "Bytes to the container."),
+                of_session("session_rx_packets_total", "Packets to the container."),
+                of_session("session_tx_bytes_total", "Bytes from the container."),
+                of_session("session_tx_packets_total", "Packets from the container."),
+                of_session("session_dropped_packets_total", "Packets the data plane dropped."),
+                of_session(
+                    "session_sealed_packets_total",
+                    "Packets that the seal kept from leaving outside the tunnel.",
+                ),
+                of_session(
+                    "session_refused_packets_total",
+                    "Packets refused inside the tunnel: foreign resolvers, private networks.",
+                ),
+            ],
+            in_use: gauges("credential_in_use", "Live connections.", &["credential"]),
+            limit: gauges("credential_limit", "Allowed live connections.", &["credential"]),
+            seen: Arc::default(),
+            registry,
+        };
+        metrics.register();
+        metrics
+    }
+
+    fn register(&self) {
+        let build = gauges("build_info", "The agent's version.", &["version"]);
+        build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
+        let Self { refusals, reconnects, dataplane_restarts, sessions, .. } = self;
+        let Self { attach_seconds, handshake_age, traffic, in_use, limit, .. } = self;
+        let one: [Box<dyn Collector>; 9] = [
+            Box::new(build),
+            Box::new(refusals.clone()),
+            Box::new(reconnects.clone()),
+            Box::new(dataplane_restarts.clone()),
+            Box::new(sessions.clone()),
+            Box::new(attach_seconds.clone()),
+            Box::new(handshake_age.clone()),
+            Box::new(in_use.clone()),
+            Box::new(limit.clone()),
+        ];
+        let all =
+            one.into_iter().chain(traffic.iter().cloned().map(|family| Box::new(family) as _));
+        for collector in all {
+            self.registry.register(collector).expect("every metric has a name of its own");
+        }
+    }
+
+    /// Counts a refused call.
+    pub fn refused(&self, code: Code) {
+        self.refusals.with_label_values(&[code.as_str()]).inc();
+    }
+
+    /// Counts a successful attach.
+    pub fn attached(&self, timings: &Timings) {
+        let stages = [
+            ("seal", timings.seal),
+            ("select", timings.select),
+            ("tunnel", timings.tunnel),
+            ("handshake", timings.handshake),
+            ("open", timings.open),
+            ("total", timings.total),
+        ];
+        for (stage, milliseconds) in stages {
+            self.attach_seconds.with_label_values(&[stage]).observe(milliseconds / 1e3);
+        }
+    }
+
+    /// Sets how many sessions are in which state; states that are not named have none.
+    pub fn count_sessions(&self, states: impl Iterator<Item = SessionState>) {
+        let mut counts = SessionState::ALL.map(|state| (state, 0_i64));
+        for state in states {
+            if let Some((_, count)) = counts.iter_mut().find(|(known, _)| *known == state) {
+                *count += 1;
+            }
+        }
+        for (state, count) in counts {
+            self.sessions.with_label_values(&[state.as_str()]).set(count);
+        }
+    }
+
+    /// Sets the seconds since a session's last handshake.
+    pub fn set_handshake_age(&self, session: &SessionId, seconds: f64) {
+        self.handshake_age.with_label_values(&[session.as_str()]).set(seconds);
+    }
+
+    /// Counts what a session has carried since it was last asked. A value that fell was started
+    /// anew, by another data plane or ruleset.
+    pub fn count_traffic(&self, session: &SessionId, now: Traffic) {
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = seen.insert(session.clone(), now).unwrap_or_default();
+        for ((family, now), before) in self.traffic.iter().zip(now.values()).zip(before.values()) {
+            let more = now.checked_sub(before).unwrap_or(now);
+            family.with_label_values(&[session.as_str()]).inc_by(more);
+        }
+    }
+
+    /// Sets a credential's live connections and its limit.
+    pub fn set_in_use(&self, credential: CredentialId, in_use: u32, limit: Option<u32>) {
+        let label = credential.to_string();
+        self.in_use.with_label_values(&[&label]).set(in_use.into());
+        match limit {
+            Some(limit) => self.limit.with_label_values(&[&label]).set(limit.into()),
+            // There is none to remove for most.
+            None => drop(self.limit.remove_label_values(&[&label])),
+        }
+    }
+
+    /// Takes a closed session out of every metric.
+    pub fn forget(&self, session: &SessionId) {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner).remove(session);
+        let label = &[session.as_str()];
+        // A session that never connected has none of these.
+        let _ = self.handshake_age.remove_label_values(label);
+        let _ = self.reconnects.remove_label_values(label);
+        for family in &self.traffic {
+            let _ = family.remove_label_values(label);
+        }
+    }
+
+    /// All of it, in the text format of Prometheus.
+    pub fn text(&self) -> String {
+        let mut text = Vec::new();
+        let encoded = TextEncoder::new().encode(&self.registry.gather(), &mut text);
+        encoded.expect("metrics of our own registry have valid names");
+        String::from_utf8_lossy(&text).into_owned()
+    }
+}
+
+impl Traffic {
+    fn values(self) -> [u64; 7] {
+        [
+            self.rx_bytes,
+            self.rx_packets,
+            self.tx_bytes,
+            self.tx_packets,
+            self.dropped,
+            self.sealed,
+            self.refused,
+        ]
+    }
+}
+
+const VALID: &str = "a metric's name and help are constants";
+
+fn opts(name: &str, help: &str) -> Opts {
+    Opts::new(format!("egress_{name}"), help)
+}
+
+fn counter(name: &str, help: &str, labels: &[&str]) -> IntCounterVec {
+    IntCounterVec::new(opts(name, help), labels).expect(VALID)
+}
+
+fn of_session(name: &str, help: &str) -> IntCounterVec {
+    counter(name, help, &["session"])
+}
+
+fn gauge(name: &str, help: &str) -> IntGauge {
+    IntGauge::with_opts(opts(name, help)).expect(VALID)
+}
+
+fn gauges(name: &str, help: &str, labels: &[&str]) -> IntGaugeVec {
+    IntGaugeVec::new(opts(name, help), labels).expect(VALID)
+}
+
+fn handshake_age() -> GaugeVec {
+    let help = "Seconds since the last handshake with the gateway.";
+    GaugeVec::new(opts("session_handshake_age_seconds", help), &["session"]).expect(VALID)
+}
+
+fn histogram() -> HistogramVec {
+    let help = "Seconds that successful attaches took, by stage.";
+    let opts = HistogramOpts::new("egress_attach_seconds", help).buckets(ATTACH_BUCKETS.into());
+    HistogramVec::new(opts, &["stage"]).expect(VALID)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn session(id: &str) -> SessionId {
+        id.parse().unwrap()
+    }
+
+    #[test]
+    fn a_counter_goes_on_when_the_data_plane_starts_anew() {
+        let metrics = Metrics::new();
+        for rx_bytes in [100, 150, 30] {
+            metrics.count_traffic(&session("c"), Traffic { rx_bytes, ..Traffic::default() });
+        }
+        assert!(metrics.text().contains(r#"egress_session_rx_bytes_total{session="c"} 180"#));
+    }
+
+    #[test]
+    fn a_closed_session_leaves_no_series() {
+        let metrics = Metrics::new();
+        metrics.count_traffic(&session("c-1"), Traffic::default());
+        metrics.set_handshake_age(&session("c-1"), 1.0);
+        metrics.reconnects.with_label_values(&["c-1"]).inc();
+        metrics.forget(&session("c-1"));
+        assert!(!metrics.text().contains("c-1"));
+    }
+
+    #[test]
+    fn every_state_has_a_series() {
+        let metrics = Metrics::new();
+        metrics.count_sessions([SessionState::Connected, SessionState::Connected].into_iter());
+        let text = metrics.text();
+        assert!(text.contains(r#"egress_sessions{state="connected"} 2"#));
+        assert!(text.contains(r#"egress_sessions{state="blocked"} 0"#));
+    }
+}

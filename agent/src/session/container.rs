@@ -1,0 +1,120 @@
+//! Opening a container's namespace, and finding the same one again later.
+
+use std::os::fd::BorrowedFd;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use egress_core::api::{Code, NetnsRef, Refusal};
+use egress_core::fault::Finding;
+use egress_linux::link;
+use egress_linux::netns::{Netns, OpenError};
+use egress_linux::process::PidFd;
+use tokio::task::spawn_blocking;
+
+use crate::control::roles::Caller;
+use crate::telemetry::chain;
+
+/// Opens the namespace that a caller names, if the caller may have it attached.
+pub async fn open(
+    netns: &NetnsRef,
+    roots: &[PathBuf],
+    caller: &Caller,
+) -> Result<Arc<Netns>, Refusal> {
+    let (netns, roots, uid) = (netns.clone(), roots.to_vec(), caller.uid);
+    let opened = spawn_blocking(move || match &netns {
+        NetnsRef::Path(path) => Netns::open_path(path, &roots).map_err(|error| refusal(&error)),
+        NetnsRef::Pid(pid) => open_pid(*pid, uid),
+    });
+    opened.await.unwrap_or_else(|_| Err(broken())).map(Arc::new)
+}
+
+fn open_pid(pid: i32, caller: u32) -> Result<Netns, Refusal> {
+    let number = u32::try_from(pid).map_err(|_| not_a_process(pid))?;
+    let (netns, process) = Netns::open_pid(number).map_err(|error| refusal(&error))?;
+    if caller == 0 || owner(&process) == Some(caller) {
+        return Ok(netns);
+    }
+    let detail = format!("process {pid} is not one that uid {caller} could send a signal to");
+    Err(Refusal::new(Code::Forbidden, detail))
+}
+
+fn not_a_process(pid: i32) -> Refusal {
+    let fault = Finding::fault("expected the id of a process, at least 1").about("netns.pid");
+    Refusal::new(Code::NetnsInvalid, format!("{pid} is not a process id")).with_faults(vec![fault])
+}
+
+fn owner(process: &PidFd) -> Option<u32> {
+    process.process_uid().ok()
+}
+
+/// Refuses a namespace with a device that packets could leave by, other than `ours`.
+pub async fn must_be_empty(netns: Arc<Netns>, ours: String) -> Result<(), Refusal> {
+    let links = spawn_blocking(move || netns.run(link::links)).await;
+    let links = match links {
+        Ok(Ok(Ok(links))) => links,
+        Ok(Ok(Err(error))) => return Err(Refusal::new(Code::Internal, chain(&error))),
+        Ok(Err(error)) => return Err(Refusal::new(Code::NetnsGone, chain(&error))),
+        Err(_) => return Err(broken()),
+    };
+    // The kernel puts tunnel devices that are down into every namespace when their modules are
+    // loaded; they have no path of their own.
+    let idle = |link: &link::Link| link.loopback || (!link.up && !link.kind.is_empty());
+    let foreign: Vec<_> = links
+        .into_iter()
+        .filter(|link| !idle(link) && link.name != ours)
+        .map(|link| link.name)
+        .collect();
+    if foreign.is_empty() {
+        return Ok(());
+    }
+    let detail = format!(
+        "the sealed profile wants a namespace with nothing but lo, and this one has {}: start the \
+         container with --network none",
+        foreign.join(", ")
+    );
+    Err(Refusal::new(Code::NetnsNotEmpty, detail))
+}
+
+/// The namespace that a session is in, by its device or by the way it came; `None` when it is
+/// gone, or when another one is there in its place.
+pub async fn find(
+    device: Option<BorrowedFd<'_>>,
+    netns: &NetnsRef,
+    roots: &[PathBuf],
+    cookie: u64,
+) -> Option<Arc<Netns>> {
+    let device = device.and_then(|device| device.try_clone_to_owned().ok());
+    let (netns, roots) = (netns.clone(), roots.to_vec());
+    let found = spawn_blocking(move || {
+        let by_device = device.and_then(|device| Netns::of_device(device).ok());
+        by_device.filter(|netns| netns.cookie() == cookie).or_else(|| {
+            let by_reference = match &netns {
+                NetnsRef::Path(path) => Netns::open_path(path, &roots).ok(),
+                NetnsRef::Pid(pid) => u32::try_from(*pid)
+                    .ok()
+                    .and_then(|pid| Netns::open_pid(pid).ok())
+                    .map(|(netns, _)| netns),
+            };
+            by_reference.filter(|netns| netns.cookie() == cookie)
+        })
+    });
+    found.await.ok().flatten().map(Arc::new)
+}
+
+fn refusal(error: &OpenError) -> Refusal {
+    let (code, field) = match error {
+        OpenError::Outside { .. }
+        | OpenError::Symlink { .. }
+        | OpenError::NotNamespace { .. }
+        | OpenError::WrongType { .. } => (Code::NetnsInvalid, "netns"),
+        OpenError::IsHost { .. } => (Code::NetnsIsHost, "netns"),
+        OpenError::Gone { .. } => (Code::NetnsGone, "netns"),
+        OpenError::Io { .. } | OpenError::Enter { .. } => (Code::Internal, "netns"),
+    };
+    let detail = chain(error);
+    Refusal::new(code, detail.clone()).with_faults(vec![Finding::fault(detail).about(field)])
+}
+
+fn broken() -> Refusal {
+    Refusal::new(Code::Internal, "a step of the attach broke off; the agent's log has more")
+}

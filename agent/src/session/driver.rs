@@ -1,0 +1,283 @@
+//! Acts for one session: asks its machine what comes next, does it, and tells what happened.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use egress_core::api::{Event as ApiEvent, GatewayView, Refusal, SessionState, Timings};
+use egress_core::session::{Action, Input, Machine};
+use egress_core::wireguard::Profile;
+use egress_dataplane::protocol::Event;
+use egress_linux::netns::Netns;
+use tokio::sync::{mpsc, watch};
+use tokio::time::{sleep_until, timeout_at};
+use tracing::{info, warn};
+
+use super::lifeline::{Command, Status};
+use super::shell::Shell;
+use super::{container, measure, step, view};
+use crate::store::SessionRow;
+use crate::telemetry::chain;
+use crate::tunnel::dataplane::{NEWS, News};
+use crate::tunnel::wireguard::Standing;
+
+/// A gateway that has answered nothing for this long is dead: WireGuard makes it send at least a
+/// keepalive (`KEEPALIVE_TIMEOUT` + `REKEY_TIMEOUT`).
+const DEAD_MS: u64 = 15_000;
+
+/// One session's hands.
+pub struct Driver {
+    pub(super) shell: Arc<Shell>,
+    pub(super) machine: Machine,
+    pub(super) row: SessionRow,
+    pub(super) gateway: Option<GatewayView>,
+    /// Held while the container is being set up; afterwards it is found through the device.
+    pub(super) netns: Option<Arc<Netns>>,
+    pub(super) profile: Option<Profile>,
+    pub(super) tunnel: Option<Standing>,
+    pub(super) news_tx: mpsc::Sender<News>,
+    pub(super) timings: Timings,
+    /// When the tunnel was handed to the data plane, until its first handshake.
+    pub(super) handed_over: Option<Instant>,
+    news_rx: mpsc::Receiver<News>,
+    commands_rx: mpsc::Receiver<Command>,
+    status_tx: watch::Sender<Status>,
+    refusal: Option<Refusal>,
+    accepted: Instant,
+}
+
+impl Driver {
+    /// A driver for a row whose machine has been started.
+    pub fn new(
+        shell: Arc<Shell>,
+        machine: Machine,
+        row: SessionRow,
+        gateway: Option<GatewayView>,
+        commands_rx: mpsc::Receiver<Command>,
+        status_tx: watch::Sender<Status>,
+    ) -> Self {
+        let (news_tx, news_rx) = mpsc::channel(NEWS);
+        Self {
+            shell,
+            machine,
+            row,
+            gateway,
+            netns: None,
+            profile: None,
+            tunnel: None,
+            news_tx,
+            timings: Timings::default(),
+            handed_over: None,
+            news_rx,
+            commands_rx,
+            status_tx,
+            refusal: None,
+            accepted: Instant::now(),
+        }
+    }
+
+    /// Sets up in this namespace, which stays alive until the attach has its answer.
+    pub fn holding(mut self, netns: Arc<Netns>, seal: f64, accepted: Instant) -> Self {
+        self.netns = Some(netns);
+        self.timings.seal = seal;
+        self.accepted = accepted;
+        self
+    }
+
+    /// Acts until the session is over.
+    pub async fn run(mut self) {
+        loop {
+            self.act().await;
+            if self.machine.is_over() {
+                return self.end().await;
+            }
+            if !self.listen().await {
+                return;
+            }
+        }
+    }
+
+    async fn act(&mut self) {
+        while let Some(action) = self.machine.poll_action() {
+            let result = self.carry_out_in_time(&action).await;
+            let input = match result {
+                Ok(()) => Input::Done,
+                Err(refusal) => {
+                    warn!(action = ?action, code = refusal.code.as_str(), "{}", refusal.detail);
+                    let reason = refusal.reason();
+                    self.refusal = Some(refusal);
+                    Input::Failed(reason)
+                }
+            };
+            self.machine.handle(input, Instant::now());
+            self.follow().await;
+        }
+    }
+
+    async fn carry_out_in_time(&mut self, action: &Action) -> Result<(), Refusal> {
+        let Some(deadline) = self.machine.deadline() else {
+            return step::carry_out(self, action).await;
+        };
+        match timeout_at(deadline.into(), step::carry_out(self, action)).await {
+            Ok(result) => result,
+            Err(_elapsed) => Err(step::overdue(action)),
+        }
+    }
+
+    /// Waits for one thing to happen. False when the agent is stopping and the session stands.
+    async fn listen(&mut self) -> bool {
+        let wake = self.machine.poll_timeout();
+        let input = tokio::select! {
+            command = self.commands_rx.recv() => match command {
+                Some(Command::Shutdown) if self.stands() => return false,
+                Some(command) => self.understand(command).await,
+                None => return false,
+            },
+            Some(news) = self.news_rx.recv() => self.hear(news),
+            () = until(wake) => {
+                self.machine.handle_timeout(Instant::now());
+                None
+            }
+        };
+        if let Some(input) = input {
+            self.machine.handle(input, Instant::now());
+        }
+        self.follow().await;
+        true
+    }
+
+    fn stands(&self) -> bool {
+        !matches!(self.row.state, SessionState::Connecting | SessionState::Disconnecting)
+    }
+
+    async fn understand(&mut self, command: Command) -> Option<Input> {
+        match command {
+            Command::Detach { release } => Some(Input::Detach { release }),
+            Command::NamespaceGone => Some(Input::NamespaceGone),
+            Command::Shutdown => Some(Input::Shutdown),
+            Command::Measure(measured_tx) => {
+                // The scrape may have been given up meanwhile.
+                let _ = measured_tx.send(measure::measure(self).await);
+                None
+            }
+            Command::LookForNamespace => {
+                let gone = self.namespace().await.is_none();
+                gone.then_some(Input::NamespaceGone)
+            }
+        }
+    }
+
+    fn hear(&mut self, news: News) -> Option<Input> {
+        let generation = self.machine.generation();
+        let standing = self.tunnel.as_ref();
+        let current = standing.map(|standing| standing.tunnel);
+        let main = standing.map(|standing| standing.main_peer);
+        match news.event {
+            Event::Handshake { tunnel, peer } if Some(tunnel) == current && Some(peer) == main => {
+                if let Some(handed_over) = self.handed_over.take() {
+                    let took = news.at.saturating_duration_since(handed_over);
+                    self.timings.handshake = took.as_secs_f64() * 1e3;
+                }
+                Some(Input::Handshake { generation })
+            }
+            Event::Silent { tunnel, peer, quiet_ms, .. } if Some(tunnel) == current => {
+                let dead = Some(peer) == main && quiet_ms >= DEAD_MS;
+                Some(if dead { Input::Dead { generation } } else { Input::Silent { generation } })
+            }
+            Event::Moved { tunnel, peer, endpoint } if Some(tunnel) == current => {
+                info!(peer, %endpoint, "the gateway moved");
+                let standing = self.tunnel.as_mut()?;
+                *standing.endpoints.get_mut(usize::from(peer))? = endpoint;
+                None
+            }
+            Event::DeviceGone { tunnel } if Some(tunnel) == current => Some(Input::NamespaceGone),
+            // News of a former tunnel, or of a peer that is not waited for.
+            Event::Handshake { .. }
+            | Event::Silent { .. }
+            | Event::Moved { .. }
+            | Event::DeviceGone { .. } => None,
+        }
+    }
+
+    /// The container's namespace, if it is still the same one.
+    pub(super) async fn namespace(&self) -> Option<Arc<Netns>> {
+        if let Some(netns) = &self.netns {
+            return Some(Arc::clone(netns));
+        }
+        let device = self.tunnel.as_ref().map(|standing| &standing.device);
+        let device = device.map(std::os::fd::AsFd::as_fd);
+        let roots = &self.shell.sessions.netns_roots;
+        container::find(device, &self.row.found_by, roots, self.row.netns.cookie).await
+    }
+
+    /// Tells a change of state to the store, the log, the metrics and whoever waits.
+    async fn follow(&mut self) {
+        let (state, reason) = (self.machine.state(), self.machine.reason());
+        if self.row.state == state && self.row.reason.as_ref() == reason {
+            return;
+        }
+        let was = self.row.state;
+        self.row.state = state;
+        self.row.reason = reason.cloned();
+        self.row.generation = self.machine.generation();
+        self.settle_accounts(was);
+        self.remember().await;
+        self.tell();
+    }
+
+    /// What ends with the attach's answer.
+    fn settle_accounts(&mut self, was: SessionState) {
+        let attached = was == SessionState::Connecting && self.row.state == SessionState::Connected;
+        if attached {
+            self.timings.total = self.accepted.elapsed().as_secs_f64() * 1e3;
+            self.shell.metrics.attached(&self.timings);
+        }
+        if self.row.state != SessionState::Connecting && self.machine.deadline().is_none() {
+            let unwinding = self.row.state == SessionState::Disconnecting;
+            self.netns = self.netns.take().filter(|_| unwinding);
+        }
+        if self.row.state == SessionState::Reconnecting && was == SessionState::Connected {
+            self.shell.metrics.reconnects.with_label_values(&[self.row.id().as_str()]).inc();
+        }
+    }
+
+    async fn remember(&self) {
+        if self.row.state == SessionState::Closed {
+            return;
+        }
+        if let Err(error) = self.shell.store.save(&self.row).await {
+            warn!(error = %chain(&error), "the session's row was not saved");
+        }
+    }
+
+    fn tell(&self) {
+        let code = self.row.reason.as_ref().map(|reason| reason.code.as_str());
+        info!(state = self.row.state.as_str(), reason = code, "the session changed state");
+        self.shell.health.learn(&self.row, &self.shell.events);
+        self.shell.events.publish(ApiEvent::Session {
+            session_id: self.row.id().clone(),
+            state: self.row.state,
+            reason: self.row.reason.clone(),
+        });
+        let refusal = self.row.reason.as_ref().map(|reason| match &self.refusal {
+            Some(refusal) if refusal.code == reason.code => refusal.clone(),
+            _ => Refusal::new(reason.code, reason.detail.clone()),
+        });
+        let view = view::view(&self.row, self.gateway.as_ref(), self.timings);
+        self.status_tx.send_replace(Status { view, refusal });
+    }
+
+    async fn end(self) {
+        self.shell.deaths.forget(self.row.netns.cookie);
+        self.shell.metrics.forget(self.row.id());
+        if let Err(error) = self.shell.store.forget(self.row.id()).await {
+            warn!(error = %chain(&error), "the ended session's row was not removed");
+        }
+    }
+}
+
+async fn until(wake: Option<Instant>) {
+    match wake {
+        Some(wake) => sleep_until(wake.into()).await,
+        None => std::future::pending().await,
+    }
+}

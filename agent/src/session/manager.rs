@@ -1,0 +1,385 @@
+//! Owns all sessions: who has which id, which namespace, which driver.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use egress_core::api::{AttachRequest, Code, Refusal, SessionState, SessionView, Timings};
+use egress_core::id::SessionId;
+use egress_core::session::Machine;
+use egress_linux::netns::Netns;
+use tokio::sync::{mpsc, watch};
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tracing::{Instrument, error, info, info_span};
+
+use super::driver::Driver;
+use super::lifeline::{COMMANDS, Command, Lifeline, Status};
+use super::prepare::{self, Prepared};
+use super::selection;
+use super::shell::Shell;
+use super::view::view;
+use crate::control::agent::Attached;
+use crate::control::roles::Caller;
+use crate::store::{NetnsIdentity, SessionRow};
+use crate::telemetry::chain;
+
+/// All sessions. Clones share them.
+#[derive(Clone)]
+pub struct Manager(Arc<Shared>);
+
+struct Shared {
+    shell: Arc<Shell>,
+    sessions: Mutex<BTreeMap<SessionId, Entry>>,
+    drivers: TaskTracker,
+    stopping: CancellationToken,
+}
+
+struct Entry {
+    request: AttachRequest,
+    lifeline: Lifeline,
+    /// The namespace it holds; `None` until it is known.
+    cookie: Option<u64>,
+}
+
+/// What an attach finds under its id.
+enum Place {
+    New(Seat),
+    Running(Lifeline),
+    /// A blocked session, which makes room.
+    Over(Lifeline),
+}
+
+/// The driver's ends of a lifeline.
+struct Seat {
+    lifeline: Lifeline,
+    commands_rx: mpsc::Receiver<Command>,
+    status_tx: watch::Sender<Status>,
+}
+
+impl Manager {
+    /// A manager without sessions.
+    pub fn new(shell: Shell) -> Self {
+        Self(Arc::new(Shared {
+            shell: Arc::new(shell),
+            sessions: Mutex::default(),
+            drivers: TaskTracker::new(),
+            stopping: CancellationToken::new(),
+        }))
+    }
+
+    /// What its drivers work with.
+    pub fn shell(&self) -> &Arc<Shell> {
+        &self.0.shell
+    }
+
+    /// Gives a container its egress, or finds the running session of that id and request. Carried
+    /// through when the future is dropped.
+    pub async fn attach(
+        &self,
+        request: AttachRequest,
+        caller: Caller,
+    ) -> Result<Attached, Refusal> {
+        let accepted = Instant::now();
+        let attached = self.attach_by(accepted, request, caller).await;
+        if let Err(refusal) = &attached {
+            self.0.shell.metrics.refused(refusal.code);
+        }
+        attached
+    }
+
+    async fn attach_by(
+        &self,
+        accepted: Instant,
+        request: AttachRequest,
+        caller: Caller,
+    ) -> Result<Attached, Refusal> {
+        let faults = prepare::faults(&request);
+        if !faults.is_empty() {
+            let detail = "the request has values out of range";
+            return Err(Refusal::new(Code::InvalidRequest, detail).with_faults(faults));
+        }
+        loop {
+            match self.enter(&request)? {
+                Place::New(seat) => {
+                    let lifeline = seat.lifeline.clone();
+                    self.launch(accepted, request, caller, seat);
+                    return answer(lifeline.settled().await, true);
+                }
+                Place::Running(lifeline) => return answer(lifeline.settled().await, false),
+                Place::Over(lifeline) => drop(lifeline.detach(false).await),
+            }
+        }
+    }
+
+    /// Takes the id, in one step, so that of two attaches at once one is first.
+    fn enter(&self, request: &AttachRequest) -> Result<Place, Refusal> {
+        if self.0.stopping.is_cancelled() {
+            let detail = "the agent is going down; attach again when it is back";
+            return Err(Refusal::new(Code::ShuttingDown, detail));
+        }
+        let mut sessions = self.sessions();
+        if let Some(entry) = sessions.get(&request.session_id) {
+            return place(entry, request);
+        }
+        if sessions.len() >= self.0.shell.sessions.limit {
+            let detail = format!(
+                "the agent carries {} sessions, which is sessions.limit of agent.toml",
+                sessions.len()
+            );
+            return Err(Refusal::new(Code::TooManySessions, detail));
+        }
+        let seat = Seat::new(blank_view(request));
+        let lifeline = seat.lifeline.clone();
+        let entry = Entry { request: request.clone(), lifeline, cookie: None };
+        sessions.insert(request.session_id.clone(), entry);
+        Ok(Place::New(seat))
+    }
+
+    fn launch(&self, accepted: Instant, request: AttachRequest, caller: Caller, seat: Seat) {
+        let manager = self.clone();
+        let id = request.session_id.clone();
+        self.spawn(id, async move { manager.start(accepted, request, caller, seat).await });
+    }
+
+    /// Runs a session's task to its end, and takes it off the list then.
+    fn spawn(&self, id: SessionId, task: impl Future<Output = ()> + Send + 'static) {
+        let manager = self.clone();
+        let span = info_span!("session", session = %id);
+        self.0.drivers.spawn(async move {
+            if let Err(panic) = tokio::spawn(task.instrument(span)).await {
+                error!(session = %id, %panic, "a session's driver broke off");
+                manager.give_up(&id).await;
+            }
+            manager.sessions().remove(&id);
+        });
+    }
+
+    async fn start(&self, accepted: Instant, request: AttachRequest, caller: Caller, seat: Seat) {
+        let deadline = accepted + Duration::from_millis(request.deadline_ms);
+        let status_tx = seat.status_tx.clone();
+        match self.prepared(accepted, deadline, request, &caller, seat).await {
+            Ok(driver) => driver.run().await,
+            Err(refusal) => status_tx.send_modify(|status| {
+                status.view.state = SessionState::Closed;
+                status.view.reason = Some(refusal.reason());
+                status.refusal = Some(refusal);
+            }),
+        }
+    }
+
+    /// A driver for a request that may be served. Until here nothing was changed; with it the
+    /// session's row is written.
+    async fn prepared(
+        &self,
+        accepted: Instant,
+        deadline: Instant,
+        request: AttachRequest,
+        caller: &Caller,
+        seat: Seat,
+    ) -> Result<Driver, Refusal> {
+        let shell = &self.0.shell;
+        let left = deadline.saturating_duration_since(Instant::now());
+        let prepared = timeout(left, prepare::prepare(shell, &request, caller)).await;
+        let Prepared { netns, gateway } = prepared.map_err(|_| checked_too_long())??;
+        self.hold(&request.session_id, netns.cookie())?;
+        let row = new_row(shell, request, netns.cookie());
+        shell.store.save(&row).await.map_err(|error| selection::unavailable(&error))?;
+        let watched = shell.deaths.watch(&netns, seat.lifeline.commands_tx.clone());
+        watched.map_err(|error| Refusal::new(Code::Internal, chain(&error)))?;
+        let machine = Machine::attach(row.gateway.is_some(), deadline, netns.cookie());
+        let took = accepted.elapsed().as_secs_f64() * 1e3;
+        let shell = Arc::clone(shell);
+        let driver = Driver::new(shell, machine, row, gateway, seat.commands_rx, seat.status_tx);
+        Ok(driver.holding(netns, took, accepted))
+    }
+
+    /// Notes which namespace a session has; no other may have it.
+    fn hold(&self, id: &SessionId, cookie: u64) -> Result<(), Refusal> {
+        let mut sessions = self.sessions();
+        let other =
+            sessions.iter().find(|(other, entry)| *other != id && entry.cookie == Some(cookie));
+        if let Some((other, _)) = other {
+            let detail = format!("the namespace belongs to session {other}: detach that first");
+            return Err(Refusal::new(Code::NetnsInUse, detail));
+        }
+        if let Some(entry) = sessions.get_mut(id) {
+            entry.cookie = Some(cookie);
+        }
+        Ok(())
+    }
+
+    /// Takes up a session from before a restart, in its namespace.
+    pub(super) fn resume(&self, row: SessionRow, netns: &Netns, machine: Machine) {
+        let shell = Arc::clone(&self.0.shell);
+        let gateway = row.gateway.and_then(|id| prepare::gateway_view(&shell.store.catalog(), id));
+        let Seat { lifeline, commands_rx, status_tx } =
+            Seat::new(view(&row, gateway.as_ref(), Timings::default()));
+        if let Err(error) = shell.deaths.watch(netns, lifeline.commands_tx.clone()) {
+            error!(session = %row.id(), error = %chain(&error), "its end will not be heard");
+        }
+        let (id, request, cookie) = (row.id().clone(), row.request.clone(), row.netns.cookie);
+        let entry = Entry { request, lifeline, cookie: Some(cookie) };
+        self.sessions().insert(id.clone(), entry);
+        self.spawn(id, Driver::new(shell, machine, row, gateway, commands_rx, status_tx).run());
+    }
+
+    /// Ends a session.
+    pub async fn detach(&self, id: &SessionId, release: bool) -> Result<SessionView, Refusal> {
+        let lifeline = self.lifeline(id)?;
+        Ok(lifeline.detach(release).await.view)
+    }
+
+    /// One session.
+    pub fn session(&self, id: &SessionId) -> Result<SessionView, Refusal> {
+        self.lifeline(id).map(|lifeline| lifeline.view())
+    }
+
+    /// Every session, by id.
+    pub fn views(&self) -> Vec<SessionView> {
+        self.lifelines().into_iter().map(|(_, lifeline)| lifeline.view()).collect()
+    }
+
+    /// Every session's lifeline.
+    pub(super) fn lifelines(&self) -> Vec<(SessionId, Lifeline)> {
+        let sessions = self.sessions();
+        sessions.iter().map(|(id, entry)| (id.clone(), entry.lifeline.clone())).collect()
+    }
+
+    /// Ends the attaches that are under way; sessions that stand are left to the data plane. Waits
+    /// at most `within`; true when nothing was left half-way.
+    pub async fn stop(&self, within: Duration) -> bool {
+        self.0.stopping.cancel();
+        let lifelines = self.lifelines();
+        info!(sessions = lifelines.len(), "the agent stops");
+        for (_, lifeline) in lifelines {
+            tokio::spawn(async move { lifeline.commands_tx.send(Command::Shutdown).await });
+        }
+        self.0.drivers.close();
+        timeout(within, self.0.drivers.wait()).await.is_ok()
+    }
+
+    fn lifeline(&self, id: &SessionId) -> Result<Lifeline, Refusal> {
+        let lifeline = self.sessions().get(id).map(|entry| entry.lifeline.clone());
+        let detail = || format!("there is no session {id}: it has ended, or never was");
+        lifeline.ok_or_else(|| Refusal::new(Code::NoSuchSession, detail()))
+    }
+
+    /// What a driver that broke off may have left: its tunnel and its lease. The seal stays.
+    async fn give_up(&self, id: &SessionId) {
+        let shell = &self.0.shell;
+        let rows = shell.store.sessions().await.unwrap_or_default();
+        let tunnel = rows.iter().find(|row| row.id() == id).and_then(|row| row.tunnel);
+        if let Some(tunnel) = tunnel {
+            let _ = shell.wireguard.tear_down(tunnel).await;
+        }
+        let _ = shell.store.release(id, Duration::ZERO).await;
+        let _ = shell.store.forget(id).await;
+    }
+
+    fn sessions(&self) -> MutexGuard<'_, BTreeMap<SessionId, Entry>> {
+        self.0.sessions.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Seat {
+    fn new(view: SessionView) -> Self {
+        let (commands_tx, commands_rx) = mpsc::channel(COMMANDS);
+        let (status_tx, status_rx) = watch::channel(Status { view, refusal: None });
+        Self { lifeline: Lifeline { commands_tx, status_rx }, commands_rx, status_tx }
+    }
+}
+
+fn place(entry: &Entry, request: &AttachRequest) -> Result<Place, Refusal> {
+    let lifeline = entry.lifeline.clone();
+    let view = lifeline.view();
+    let same = entry.request.asks_the_same_as(request);
+    let without_gateway = request.gateway.is_none();
+    match view.state {
+        SessionState::Blocked if same && without_gateway => Ok(Place::Running(lifeline)),
+        SessionState::Blocked | SessionState::Closed => Ok(Place::Over(lifeline)),
+        SessionState::Connecting
+        | SessionState::Connected
+        | SessionState::Reconnecting
+        | SessionState::Disconnecting
+            if same =>
+        {
+            Ok(Place::Running(lifeline))
+        }
+        SessionState::Connecting
+        | SessionState::Connected
+        | SessionState::Reconnecting
+        | SessionState::Disconnecting => {
+            let detail = format!(
+                "session {} runs with another request: detach it first, or choose another id",
+                request.session_id
+            );
+            Err(Refusal::new(Code::SessionExists, detail))
+        }
+    }
+}
+
+fn answer(status: Status, created: bool) -> Result<Attached, Refusal> {
+    let Status { view, refusal } = status;
+    let without_gateway = refusal.as_ref().is_some_and(|refusal| refusal.code == Code::NoGateway);
+    match view.state {
+        SessionState::Connected | SessionState::Reconnecting => {
+            Ok(Attached { session: view, created })
+        }
+        SessionState::Blocked if without_gateway => Ok(Attached { session: view, created }),
+        SessionState::Connecting
+        | SessionState::Disconnecting
+        | SessionState::Blocked
+        | SessionState::Closed => Err(refusal.unwrap_or_else(|| {
+            Refusal::new(Code::Internal, "the attach broke off; the agent's log has more")
+        })),
+    }
+}
+
+fn new_row(shell: &Shell, request: AttachRequest, cookie: u64) -> SessionRow {
+    let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    SessionRow {
+        gateway: request.gateway,
+        credential: None,
+        netns: NetnsIdentity { boot_id: shell.boot_id.clone(), cookie },
+        found_by: request.netns.clone(),
+        interface: None,
+        tunnel: request.gateway.map(|_| shell.store.next_tunnel_id()),
+        addresses: Vec::new(),
+        dns: Vec::new(),
+        search: Vec::new(),
+        mtu: None,
+        generation: 0,
+        state: SessionState::Connecting,
+        reason: None,
+        endpoint: None,
+        created_at: since_epoch.as_secs(),
+        request,
+    }
+}
+
+fn blank_view(request: &AttachRequest) -> SessionView {
+    SessionView {
+        session_id: request.session_id.clone(),
+        state: SessionState::Connecting,
+        reason: None,
+        subject: request.subject.clone(),
+        profile: request.profile,
+        gateway: None,
+        credential_id: None,
+        stale_credential: false,
+        interface: None,
+        addresses: Vec::new(),
+        dns: Vec::new(),
+        search: Vec::new(),
+        mtu: None,
+        environment: BTreeMap::new(),
+        timings_ms: Timings::default(),
+        created_at: 0,
+    }
+}
+
+fn checked_too_long() -> Refusal {
+    Refusal::new(Code::DeadlineExceeded, "the deadline passed while the request was checked")
+}

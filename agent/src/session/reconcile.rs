@@ -1,0 +1,110 @@
+//! What a start makes of the rows of the life before.
+//!
+//! A connected session whose tunnel the data plane still carries goes on untouched. One whose
+//! namespace lives is sealed until its tunnel stands again. One whose namespace is gone is
+//! released.
+
+use std::collections::BTreeSet;
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::Arc;
+use std::time::Duration;
+
+use egress_core::api::SessionState;
+use egress_core::firewall::Policy;
+use egress_core::session::Machine;
+use egress_dataplane::protocol::TunnelId;
+use egress_linux::netns::Netns;
+use tracing::{info, warn};
+
+use super::manager::Manager;
+use super::shell::Shell;
+use super::{container, seal};
+use crate::store::{SessionRow, StoreError};
+use crate::telemetry::chain;
+
+impl Manager {
+    /// Takes up what the life before left. `carried` are the tunnels of the data plane that was
+    /// found. Call it once, before the first attach.
+    pub async fn reconcile(&self, carried: &[TunnelId]) -> Result<(), StoreError> {
+        let shell = Arc::clone(self.shell());
+        let mut carried: BTreeSet<TunnelId> = carried.iter().copied().collect();
+        for row in shell.store.sessions().await? {
+            let tunnel = row.tunnel.filter(|tunnel| carried.remove(tunnel));
+            self.take_up(&shell, row, tunnel).await;
+        }
+        for tunnel in carried {
+            info!(tunnel, "a tunnel without a session is taken down");
+            take_down(&shell, tunnel).await;
+        }
+        let orphans = shell.store.release_orphans().await?.len();
+        info!(sessions = self.views().len(), orphans, "reconciled");
+        Ok(())
+    }
+
+    async fn take_up(&self, shell: &Shell, row: SessionRow, tunnel: Option<TunnelId>) {
+        let Some(netns) = home(shell, &row, tunnel).await else {
+            info!(session = %row.id(), "the namespace is gone; the session is released");
+            return release(shell, &row, tunnel).await;
+        };
+        let (generation, seed) = (row.generation, row.netns.cookie);
+        match (row.state, tunnel) {
+            (SessionState::Connected, Some(_)) => {
+                self.resume(row, &netns, Machine::adopted(generation, seed));
+            }
+            (SessionState::Connected | SessionState::Reconnecting, tunnel) => {
+                if let Some(tunnel) = tunnel {
+                    take_down(shell, tunnel).await;
+                }
+                self.resume(row, &netns, Machine::restored(generation, seed));
+            }
+            (SessionState::Blocked, _) => {
+                let reason = row.reason.clone();
+                self.resume(row, &netns, Machine::blocked(reason, seed));
+            }
+            // Its launcher never had an answer, or asked for the end.
+            (
+                SessionState::Connecting | SessionState::Disconnecting | SessionState::Closed,
+                tunnel,
+            ) => {
+                if let Err(error) = seal::apply(netns, &Policy::Closed).await {
+                    warn!(session = %row.id(), error = %chain(&error), "not sealed");
+                }
+                release(shell, &row, tunnel).await;
+            }
+        }
+    }
+}
+
+/// The namespace of a row, by the device that the data plane carries or by the way it came; `None`
+/// when it is gone, as all are that another boot had.
+async fn home(shell: &Shell, row: &SessionRow, tunnel: Option<TunnelId>) -> Option<Arc<Netns>> {
+    if row.netns.boot_id != shell.boot_id {
+        return None;
+    }
+    let device = match tunnel {
+        Some(tunnel) => device(shell, tunnel).await,
+        None => None,
+    };
+    let device = device.as_ref().map(AsFd::as_fd);
+    container::find(device, &row.found_by, &shell.sessions.netns_roots, row.netns.cookie).await
+}
+
+async fn device(shell: &Shell, tunnel: TunnelId) -> Option<OwnedFd> {
+    shell.wireguard.dataplane.export(tunnel).await.ok()?.into_iter().next()
+}
+
+async fn release(shell: &Shell, row: &SessionRow, tunnel: Option<TunnelId>) {
+    if let Some(tunnel) = tunnel {
+        take_down(shell, tunnel).await;
+    }
+    let released = shell.store.release(row.id(), Duration::ZERO).await;
+    if let Err(error) = released.and(shell.store.forget(row.id()).await) {
+        warn!(session = %row.id(), error = %chain(&error), "the session's row stays");
+    }
+}
+
+async fn take_down(shell: &Shell, tunnel: TunnelId) {
+    if let Err(error) = shell.wireguard.tear_down(tunnel).await {
+        warn!(tunnel, error = %chain(&error), "a tunnel was not taken down");
+    }
+}

@@ -1,0 +1,109 @@
+//! Which gateway and which credential a request gets.
+
+use egress_core::api::{AttachRequest, Code, Refusal};
+use egress_core::catalog::select::{self, Offer};
+use egress_core::catalog::{Catalog, Egress, Gateway, Provider, ProviderType, Why, why};
+use egress_core::fault::Finding;
+use egress_core::id::{CredentialId, GatewayId};
+use egress_core::wireguard::Profile;
+
+use crate::store::{Claim, InUseSnapshot, Store, StoreError};
+use crate::telemetry::chain;
+
+/// Whether the request may be served now, and how. Nothing is changed.
+pub fn check(
+    catalog: &Catalog,
+    in_use: &InUseSnapshot,
+    request: &AttachRequest,
+) -> Result<Option<Offer>, Refusal> {
+    let Some(gateway) = request.gateway else {
+        return gateway_not_required(catalog, request).map(|()| None);
+    };
+    let (provider, _) = gateway_of(catalog, gateway)?;
+    if provider.kind != ProviderType::Wireguard {
+        let detail =
+            format!("this agent attaches WireGuard gateways; {} is not one", provider.name);
+        return Err(Refusal::new(Code::UnsupportedType, detail));
+    }
+    select::explain(catalog, in_use, &request.subject, gateway)
+        .map(Some)
+        .map_err(|reasons| refusal(&reasons))
+}
+
+/// A gateway and its provider.
+pub fn gateway_of(catalog: &Catalog, gateway: GatewayId) -> Result<(&Provider, &Gateway), Refusal> {
+    let found = catalog.gateway(gateway).and_then(|gateway| {
+        catalog.provider(gateway.provider_id).map(|provider| (provider, gateway))
+    });
+    found.ok_or_else(|| {
+        let detail = format!("there is no gateway {gateway}: `egressctl offers` lists them");
+        let fault = Finding::fault("expected the id of a gateway").about("gateway");
+        Refusal::new(Code::NoSuchGateway, detail).with_faults(vec![fault])
+    })
+}
+
+/// Takes a lease for the request and makes its profile.
+pub async fn claim(
+    store: &Store,
+    request: &AttachRequest,
+) -> Result<(CredentialId, Profile), Refusal> {
+    let catalog = store.catalog();
+    let offer = check(&catalog, &store.in_use(), request)?;
+    let (Some(offer), Some(gateway)) = (offer, request.gateway) else {
+        return Err(Refusal::new(Code::NoGateway, "no gateway was asked for"));
+    };
+    let claimed = store.claim(request.session_id.clone(), offer.candidates).await;
+    let credential = match claimed.map_err(|error| unavailable(&error))? {
+        Claim::Taken { credential, .. } => credential,
+        Claim::LimitReached => return Err(taken_meanwhile(Code::LimitReached)),
+        Claim::KeyInUse => return Err(taken_meanwhile(Code::KeyInUse)),
+        Claim::HoldsAnother { credential } => {
+            let detail = format!("the session holds credential {credential} already");
+            return Err(Refusal::new(Code::Internal, detail));
+        }
+    };
+    Ok((credential, profile(&catalog, gateway, credential)?))
+}
+
+/// What a gateway and a credential make together.
+pub fn profile(
+    catalog: &Catalog,
+    gateway: GatewayId,
+    credential: CredentialId,
+) -> Result<Profile, Refusal> {
+    let config = catalog.wireguard(gateway);
+    let credential = catalog.credential(credential);
+    let (Some(config), Some(credential)) = (config, credential) else {
+        let detail = "the gateway or the credential is no longer in the catalog";
+        return Err(Refusal::new(Code::ConfigInvalid, detail));
+    };
+    Profile::merge(config, credential).map_err(|faults| {
+        let detail = "the gateway's config and the credential do not make a tunnel";
+        Refusal::new(Code::ConfigInvalid, detail).with_faults(faults.0)
+    })
+}
+
+fn gateway_not_required(catalog: &Catalog, request: &AttachRequest) -> Result<(), Refusal> {
+    match catalog.egress(request.subject.workspace.as_deref()) {
+        Egress::Optional => Ok(()),
+        Egress::Required => {
+            let detail = "this workspace needs a gateway: name one, or make its egress optional";
+            let fault = Finding::fault("expected the id of a gateway").about("gateway");
+            Err(Refusal::new(Code::GatewayRequired, detail).with_faults(vec![fault]))
+        }
+    }
+}
+
+fn refusal(reasons: &[Why]) -> Refusal {
+    let detail = reasons.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
+    Refusal::new(why::code(reasons), detail)
+}
+
+fn taken_meanwhile(code: Code) -> Refusal {
+    Refusal::new(code, "every usable credential was taken meanwhile; try again later")
+}
+
+/// The store did not answer.
+pub fn unavailable(error: &StoreError) -> Refusal {
+    Refusal::new(Code::StoreUnavailable, chain(error))
+}

@@ -1,0 +1,190 @@
+//! The packet process, as control sees it: kept running, told what to carry, heard.
+
+mod connection;
+mod launch;
+mod supervisor;
+
+use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
+use std::time::Instant;
+
+use egress_dataplane::protocol::{Event, TunnelConfig, TunnelId, TunnelStats};
+use tokio::sync::{mpsc, oneshot};
+
+pub use launch::Launch;
+
+use crate::metrics::Metrics;
+
+/// Requests that wait for the data plane; past that a caller waits to ask.
+const QUEUE: usize = 256;
+/// News of one tunnel that its session has not taken yet; past that the newest are dropped, which
+/// the data plane repeats while they stay true.
+pub const NEWS: usize = 64;
+
+/// Why the data plane did not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum DataplaneError {
+    /// It does not run and cannot be started, or died before it answered.
+    #[error("the data plane is not running")]
+    Gone,
+    /// It refused.
+    #[error("the data plane refused: {0}")]
+    Refused(String),
+    /// It could not be started.
+    #[error("start the data plane")]
+    Start(#[source] std::io::Error),
+    /// It said something that is not of the protocol.
+    #[error("the data plane answered out of turn")]
+    Confused,
+}
+
+/// A tunnel in the data plane's hands. Control keeps it too, fds and keys, so that another data
+/// plane can go on where one died.
+pub struct Carried {
+    /// What the data plane is told.
+    pub config: TunnelConfig,
+    /// The device.
+    pub device: OwnedFd,
+    /// One connected UDP socket for each peer.
+    pub sockets: Vec<OwnedFd>,
+}
+
+/// News of a tunnel, and when it was heard.
+#[derive(Debug, Clone, Copy)]
+pub struct News {
+    /// When.
+    pub at: Instant,
+    /// What.
+    pub event: Event,
+}
+
+/// A tunnel taken up from before a restart.
+pub struct Adopted {
+    /// Its device.
+    pub device: OwnedFd,
+    /// What it is, with the endpoints that its peers have now.
+    pub config: TunnelConfig,
+}
+
+/// A handle to the data plane; clones talk to the same one.
+#[derive(Clone)]
+pub struct Dataplane {
+    jobs: mpsc::Sender<Job>,
+}
+
+/// What the supervisor is asked.
+enum Job {
+    Add {
+        carried: Carried,
+        news_tx: mpsc::Sender<News>,
+        done_tx: Done<()>,
+    },
+    Adopt {
+        tunnel: TunnelId,
+        news_tx: mpsc::Sender<News>,
+        done_tx: Done<Adopted>,
+    },
+    Export {
+        tunnel: TunnelId,
+        done_tx: Done<Vec<OwnedFd>>,
+    },
+    SetEndpoint {
+        tunnel: TunnelId,
+        peer: u16,
+        endpoint: SocketAddr,
+        socket: OwnedFd,
+        done_tx: Done<()>,
+    },
+    Listen {
+        tunnel: TunnelId,
+        peer: u16,
+        done_tx: Done<()>,
+    },
+    Remove {
+        tunnel: TunnelId,
+        done_tx: Done<()>,
+    },
+    Stats {
+        done_tx: Done<Vec<TunnelStats>>,
+    },
+    Bye {
+        done_tx: Done<()>,
+    },
+}
+
+type Done<T> = oneshot::Sender<Result<T, DataplaneError>>;
+
+impl Dataplane {
+    /// Finds the data plane that runs, or starts one, and keeps one running from now on. Also
+    /// gives the tunnels that the one it found carries.
+    pub async fn start(
+        launch: Launch,
+        metrics: Metrics,
+    ) -> Result<(Self, Vec<TunnelId>), DataplaneError> {
+        let (jobs, jobs_rx) = mpsc::channel(QUEUE);
+        let carried = supervisor::start(launch, metrics, jobs_rx).await?;
+        Ok((Self { jobs }, carried))
+    }
+
+    /// Carries a tunnel, whose news goes to `news_tx`, and goes on carrying it when the data plane
+    /// has to be started again.
+    pub async fn add(
+        &self,
+        carried: Carried,
+        news_tx: mpsc::Sender<News>,
+    ) -> Result<(), DataplaneError> {
+        self.ask(|done_tx| Job::Add { carried, news_tx, done_tx }).await
+    }
+
+    /// Takes up a tunnel that the data plane carries already, keys and all: the catalog may have
+    /// changed since it was added.
+    pub async fn adopt(
+        &self,
+        tunnel: TunnelId,
+        news_tx: mpsc::Sender<News>,
+    ) -> Result<Adopted, DataplaneError> {
+        self.ask(|done_tx| Job::Adopt { tunnel, news_tx, done_tx }).await
+    }
+
+    /// Duplicates of a tunnel's fds: its device, then its sockets.
+    pub async fn export(&self, tunnel: TunnelId) -> Result<Vec<OwnedFd>, DataplaneError> {
+        self.ask(|done_tx| Job::Export { tunnel, done_tx }).await
+    }
+
+    /// Sends a peer's packets elsewhere, through another socket.
+    pub async fn set_endpoint(
+        &self,
+        tunnel: TunnelId,
+        peer: u16,
+        endpoint: SocketAddr,
+        socket: OwnedFd,
+    ) -> Result<(), DataplaneError> {
+        self.ask(|done_tx| Job::SetEndpoint { tunnel, peer, endpoint, socket, done_tx }).await
+    }
+
+    /// Lets a peer that moved be found by its own authenticated packets.
+    pub async fn listen(&self, tunnel: TunnelId, peer: u16) -> Result<(), DataplaneError> {
+        self.ask(|done_tx| Job::Listen { tunnel, peer, done_tx }).await
+    }
+
+    /// Forgets a tunnel, here and there; none of that id is fine.
+    pub async fn remove(&self, tunnel: TunnelId) -> Result<(), DataplaneError> {
+        self.ask(|done_tx| Job::Remove { tunnel, done_tx }).await
+    }
+
+    /// Counters of every tunnel.
+    pub async fn stats(&self) -> Result<Vec<TunnelStats>, DataplaneError> {
+        self.ask(|done_tx| Job::Stats { done_tx }).await
+    }
+
+    /// Control is going: a data plane without tunnels ends, one with tunnels carries on.
+    pub async fn bye(&self) -> Result<(), DataplaneError> {
+        self.ask(|done_tx| Job::Bye { done_tx }).await
+    }
+
+    async fn ask<T>(&self, job: impl FnOnce(Done<T>) -> Job) -> Result<T, DataplaneError> {
+        let (done_tx, done_rx) = oneshot::channel();
+        self.jobs.send(job(done_tx)).await.map_err(|_| DataplaneError::Gone)?;
+        done_rx.await.map_err(|_| DataplaneError::Gone)?
+    }
+}

@@ -1,0 +1,335 @@
+//! Keeps one data plane running, and tells a new one all that the last one carried.
+
+use std::collections::{BTreeMap, HashMap};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::time::{Duration, Instant};
+
+use egress_core::backoff::Backoff;
+use egress_dataplane::protocol::{
+    Command, Event, Message, Reply, Request, TunnelConfig, TunnelId, TunnelStats, VERSION,
+};
+use tokio::sync::mpsc;
+use tokio::time::sleep;
+use tracing::{error, info, warn};
+
+use super::connection::Connection;
+use super::{Adopted, Carried, DataplaneError, Done, Job, Launch, News};
+use crate::metrics::Metrics;
+
+/// The first wait after a data plane that could not be started.
+const RETRY_FIRST: Duration = Duration::from_millis(20);
+/// The longest one.
+const RETRY_MOST: Duration = Duration::from_secs(5);
+
+/// Who waits for a reply.
+enum Waiting {
+    Done(Done<()>),
+    /// The tunnel is taken up once its fds are here.
+    Adopt {
+        news_tx: mpsc::Sender<News>,
+        done_tx: Done<Adopted>,
+    },
+    Export(Done<Vec<OwnedFd>>),
+    Stats {
+        so_far: Vec<TunnelStats>,
+        done_tx: Done<Vec<TunnelStats>>,
+    },
+    /// Nobody: a tunnel handed to a new data plane.
+    Again(TunnelId),
+}
+
+struct Tunnel {
+    carried: Carried,
+    news_tx: mpsc::Sender<News>,
+}
+
+struct Supervisor {
+    launch: Launch,
+    metrics: Metrics,
+    connection: Connection,
+    tunnels: BTreeMap<TunnelId, Tunnel>,
+    waiting: HashMap<u64, Waiting>,
+    next_number: u64,
+}
+
+/// Finds or starts a data plane, and serves `jobs` until every handle is gone.
+pub async fn start(
+    launch: Launch,
+    metrics: Metrics,
+    jobs: mpsc::Receiver<Job>,
+) -> Result<Vec<TunnelId>, DataplaneError> {
+    let (connection, carried) = first_connection(&launch).await?;
+    let supervisor = Supervisor {
+        launch,
+        metrics,
+        connection,
+        tunnels: BTreeMap::new(),
+        waiting: HashMap::new(),
+        next_number: 1,
+    };
+    tokio::spawn(supervisor.run(jobs));
+    Ok(carried)
+}
+
+async fn first_connection(launch: &Launch) -> Result<(Connection, Vec<TunnelId>), DataplaneError> {
+    if let Some(found) = launch.find() {
+        let mut connection = found.map_err(DataplaneError::Start)?;
+        match greet(&mut connection).await {
+            Ok(carried) => {
+                info!(
+                    pid = connection.process().pid(),
+                    tunnels = carried.len(),
+                    "found the data plane"
+                );
+                return Ok((connection, carried));
+            }
+            Err(error) => {
+                warn!(%error, "the data plane that runs is of no use and is replaced");
+                let _ = connection.process().send_signal(rustix::process::Signal::KILL);
+            }
+        }
+    }
+    started(launch).await
+}
+
+async fn started(launch: &Launch) -> Result<(Connection, Vec<TunnelId>), DataplaneError> {
+    let mut connection = launch.start().await.map_err(DataplaneError::Start)?;
+    let carried = greet(&mut connection).await?;
+    info!(pid = connection.process().pid(), "started the data plane");
+    Ok((connection, carried))
+}
+
+async fn greet(connection: &mut Connection) -> Result<Vec<TunnelId>, DataplaneError> {
+    let hello = Request { number: 0, command: Command::Hello };
+    connection.send(&hello, &[]).await.map_err(DataplaneError::Start)?;
+    loop {
+        match connection.receive().await.map_err(DataplaneError::Start)? {
+            Some((Message::Reply { reply: Reply::Hello { version, tunnels, .. }, .. }, _))
+                if version == VERSION =>
+            {
+                return Ok(tunnels);
+            }
+            Some((Message::Reply { .. }, _)) => return Err(DataplaneError::Confused),
+            // What it has to say before it was greeted is repeated while it stays true.
+            Some((Message::Event(_), _)) => {}
+            None => return Err(DataplaneError::Gone),
+        }
+    }
+}
+
+impl Supervisor {
+    async fn run(mut self, mut jobs: mpsc::Receiver<Job>) {
+        loop {
+            tokio::select! {
+                job = jobs.recv() => match job {
+                    Some(job) => self.take(job).await,
+                    None => return,
+                },
+                received = self.connection.receive() => match received {
+                    Ok(Some((message, fds))) => self.heard(message, fds),
+                    Ok(None) => self.restart().await,
+                    Err(error) => {
+                        error!(%error, "the data plane cannot be understood and is replaced");
+                        let _ = self.connection.process().send_signal(rustix::process::Signal::KILL);
+                        self.restart().await;
+                    }
+                },
+            }
+        }
+    }
+
+    async fn take(&mut self, job: Job) {
+        match job {
+            Job::Add { carried, news_tx, done_tx } => self.add(carried, news_tx, done_tx).await,
+            Job::Adopt { tunnel, news_tx, done_tx } => {
+                let waiting = Waiting::Adopt { news_tx, done_tx };
+                self.send(Command::Export { tunnel }, &[], waiting).await;
+            }
+            Job::Export { tunnel, done_tx } => {
+                self.send(Command::Export { tunnel }, &[], Waiting::Export(done_tx)).await;
+            }
+            Job::SetEndpoint { tunnel, peer, endpoint, socket, done_tx } => {
+                let command = Command::SetEndpoint { tunnel, peer, endpoint };
+                self.send(command, &[socket.as_fd()], Waiting::Done(done_tx)).await;
+                self.remember_endpoint(tunnel, peer, endpoint, Some(socket));
+            }
+            Job::Listen { tunnel, peer, done_tx } => {
+                self.send(Command::Listen { tunnel, peer }, &[], Waiting::Done(done_tx)).await;
+            }
+            Job::Remove { tunnel, done_tx } => {
+                self.tunnels.remove(&tunnel);
+                self.send(Command::Remove { tunnel }, &[], Waiting::Done(done_tx)).await;
+            }
+            Job::Stats { done_tx } => {
+                let waiting = Waiting::Stats { so_far: Vec::new(), done_tx };
+                self.send(Command::Stats, &[], waiting).await;
+            }
+            Job::Bye { done_tx } => self.send(Command::Bye, &[], Waiting::Done(done_tx)).await,
+        }
+    }
+
+    async fn add(&mut self, carried: Carried, news_tx: mpsc::Sender<News>, done_tx: Done<()>) {
+        let tunnel = carried.config.tunnel;
+        self.tunnels.insert(tunnel, Tunnel { carried, news_tx });
+        self.hand_over(tunnel, Waiting::Done(done_tx)).await;
+    }
+
+    async fn hand_over(&mut self, tunnel: TunnelId, waiting: Waiting) {
+        let Some(Tunnel { carried, .. }) = self.tunnels.get(&tunnel) else { return };
+        let number = self.next_number;
+        self.next_number += 1;
+        let request = Request { number, command: Command::Add(carried.config.clone()) };
+        self.waiting.insert(number, waiting);
+        let fds = fds(carried);
+        if let Err(error) = self.connection.send(&request, &fds).await {
+            // The connection's end is heard next, and the tunnel is handed to the next one.
+            warn!(%error, tunnel, "a tunnel could not be handed to the data plane");
+        }
+    }
+
+    async fn send(&mut self, command: Command, fds: &[BorrowedFd<'_>], waiting: Waiting) {
+        let number = self.next_number;
+        self.next_number += 1;
+        self.waiting.insert(number, waiting);
+        if let Err(error) = self.connection.send(&Request { number, command }, fds).await {
+            warn!(%error, "the data plane could not be asked");
+            self.waiting.remove(&number);
+        }
+    }
+
+    fn heard(&mut self, message: Message, fds: Vec<OwnedFd>) {
+        match message {
+            Message::Event(event) => self.pass_on(event),
+            Message::Reply { number, reply } => match self.waiting.remove(&number) {
+                Some(waiting) => self.answer(number, waiting, reply, fds),
+                None => warn!(number, "the data plane answered what nobody asked"),
+            },
+        }
+    }
+
+    fn pass_on(&mut self, event: Event) {
+        if let Event::Moved { tunnel, peer, endpoint } = event {
+            self.remember_endpoint(tunnel, peer, endpoint, None);
+        }
+        if let Some(tunnel) = self.tunnels.get(&tunnel_of(&event)) {
+            // A full queue: the data plane repeats what stays true.
+            let _ = tunnel.news_tx.try_send(News { at: Instant::now(), event });
+        }
+    }
+
+    fn answer(&mut self, number: u64, waiting: Waiting, reply: Reply, fds: Vec<OwnedFd>) {
+        match (waiting, reply) {
+            (Waiting::Again(tunnel), Reply::Failed { reason }) => {
+                error!(tunnel, reason, "a tunnel was lost with the data plane that carried it");
+            }
+            (Waiting::Again(_), _) => {}
+            (waiting, Reply::Failed { reason }) => waiting.fail(DataplaneError::Refused(reason)),
+            (Waiting::Done(done_tx), Reply::Done) => drop(done_tx.send(Ok(()))),
+            (Waiting::Export(done_tx), Reply::Exported { .. }) => drop(done_tx.send(Ok(fds))),
+            (Waiting::Adopt { news_tx, done_tx }, Reply::Exported { config }) => {
+                drop(done_tx.send(self.adopt(config, news_tx, fds)));
+            }
+            (Waiting::Stats { mut so_far, done_tx }, Reply::Stats { tunnels, more }) => {
+                so_far.extend(tunnels);
+                if more {
+                    self.waiting.insert(number, Waiting::Stats { so_far, done_tx });
+                } else {
+                    let _ = done_tx.send(Ok(so_far));
+                }
+            }
+            (waiting, _) => waiting.fail(DataplaneError::Confused),
+        }
+    }
+
+    fn adopt(
+        &mut self,
+        config: TunnelConfig,
+        news_tx: mpsc::Sender<News>,
+        fds: Vec<OwnedFd>,
+    ) -> Result<Adopted, DataplaneError> {
+        let mut fds = fds.into_iter();
+        let device = fds.next().ok_or(DataplaneError::Confused)?;
+        let sockets: Vec<_> = fds.collect();
+        if sockets.len() != config.peers.len() {
+            return Err(DataplaneError::Confused);
+        }
+        let adopted = Adopted {
+            device: device.try_clone().map_err(DataplaneError::Start)?,
+            config: config.clone(),
+        };
+        let tunnel = config.tunnel;
+        let carried = Carried { config, device, sockets };
+        self.tunnels.insert(tunnel, Tunnel { carried, news_tx });
+        Ok(adopted)
+    }
+
+    fn remember_endpoint(
+        &mut self,
+        tunnel: TunnelId,
+        peer: u16,
+        endpoint: std::net::SocketAddr,
+        socket: Option<OwnedFd>,
+    ) {
+        let Some(Tunnel { carried, .. }) = self.tunnels.get_mut(&tunnel) else { return };
+        let index = usize::from(peer);
+        if let Some(peer) = carried.config.peers.get_mut(index) {
+            peer.endpoint = endpoint;
+        }
+        if let (Some(kept), Some(socket)) = (carried.sockets.get_mut(index), socket) {
+            *kept = socket;
+        }
+    }
+
+    /// The data plane died. The devices live on in our fds, and packets wait in them.
+    async fn restart(&mut self) {
+        warn!(tunnels = self.tunnels.len(), "the data plane died and is started again");
+        self.metrics.dataplane_restarts.inc();
+        for (_, waiting) in self.waiting.drain() {
+            waiting.fail(DataplaneError::Gone);
+        }
+        self.connection = self.start_until_it_runs().await;
+        let tunnels: Vec<TunnelId> = self.tunnels.keys().copied().collect();
+        for tunnel in tunnels {
+            self.hand_over(tunnel, Waiting::Again(tunnel)).await;
+        }
+    }
+
+    async fn start_until_it_runs(&self) -> Connection {
+        let mut backoff = Backoff::new(RETRY_FIRST, RETRY_MOST, u64::from(std::process::id()));
+        loop {
+            match started(&self.launch).await {
+                Ok((connection, _)) => return connection,
+                Err(error) => {
+                    error!(error = %crate::telemetry::chain(&error), "the data plane does not start")
+                }
+            }
+            sleep(backoff.next_wait()).await;
+        }
+    }
+}
+
+impl Waiting {
+    fn fail(self, error: DataplaneError) {
+        match self {
+            Self::Done(done_tx) => drop(done_tx.send(Err(error))),
+            Self::Adopt { done_tx, .. } => drop(done_tx.send(Err(error))),
+            Self::Export(done_tx) => drop(done_tx.send(Err(error))),
+            Self::Stats { done_tx, .. } => drop(done_tx.send(Err(error))),
+            Self::Again(_) => {}
+        }
+    }
+}
+
+fn fds(carried: &Carried) -> Vec<BorrowedFd<'_>> {
+    let sockets = carried.sockets.iter().map(OwnedFd::as_fd);
+    std::iter::once(carried.device.as_fd()).chain(sockets).collect()
+}
+
+fn tunnel_of(event: &Event) -> TunnelId {
+    match event {
+        Event::Handshake { tunnel, .. }
+        | Event::Silent { tunnel, .. }
+        | Event::Moved { tunnel, .. }
+        | Event::DeviceGone { tunnel } => *tunnel,
+    }
+}

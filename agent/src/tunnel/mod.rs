@@ -1,0 +1,5 @@
+//! Tunnels: what brings a container's packets to a gateway.
+
+pub mod dataplane;
+pub mod resolve;
+pub mod wireguard;

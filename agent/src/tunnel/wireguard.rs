@@ -1,0 +1,296 @@
+//! A `WireGuard` tunnel: its device inside the container, its sockets in the host's namespace,
+//! its packets in the data plane's hands.
+
+use std::io;
+use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+
+use egress_core::api::{Code, Reason};
+use egress_core::wireguard::{Peer, Profile};
+use egress_dataplane::protocol::{Key, PeerConfig, TunnelConfig, TunnelId};
+use egress_linux::link::{self, Interface};
+use egress_linux::netns::{EnterError, Netns};
+use egress_linux::tun::{self, Device, Offload, TunError};
+use egress_linux::udp;
+use ipnet::IpNet;
+use tokio::sync::mpsc;
+use tokio::task::spawn_blocking;
+
+use super::dataplane::{Adopted, Carried, Dataplane, DataplaneError, News};
+use super::resolve::{ResolveError, addresses};
+use crate::config::{self, DevicePlacement};
+use crate::telemetry::chain;
+
+/// What `WireGuard` adds to a packet: IPv4 20 or IPv6 40, UDP 8, header and tag 32 (whitepaper
+/// 5.4.6).
+const OVERHEAD_V4: u16 = 60;
+/// The same over IPv6.
+const OVERHEAD_V6: u16 = 80;
+/// What IPv6 needs (RFC 8200).
+const MTU_MIN_V6: u16 = 1280;
+/// The least that any IPv4 host takes (RFC 791).
+const MTU_MIN_V4: u16 = 576;
+
+/// Makes tunnels, and takes them down.
+#[derive(Clone)]
+pub struct Wireguard {
+    /// Who carries them.
+    pub dataplane: Dataplane,
+    /// Sockets and devices.
+    pub settings: config::Wireguard,
+    /// The device's name in a container.
+    pub interface: String,
+}
+
+/// A tunnel that the data plane carries.
+pub struct Standing {
+    /// Its number there.
+    pub tunnel: TunnelId,
+    /// Its device, by which its namespace is found again.
+    pub device: OwnedFd,
+    /// The device's MTU in bytes.
+    pub mtu: u16,
+    /// Where each peer's packets go.
+    pub endpoints: Vec<SocketAddr>,
+    /// The peer that the tunnel stands and falls with: the one with the default route, or else
+    /// the first.
+    pub main_peer: u16,
+}
+
+/// Why a tunnel does not stand.
+#[derive(Debug, thiserror::Error)]
+pub enum TunnelError {
+    /// A peer has no address to go to.
+    #[error(transparent)]
+    Resolve(#[from] ResolveError),
+    /// No socket to a peer: the host has no route to it.
+    #[error("open a socket to {endpoint}")]
+    Socket {
+        /// The peer's.
+        endpoint: SocketAddr,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// The device was not made or moved.
+    #[error(transparent)]
+    Device(#[from] TunError),
+    /// The device was not configured.
+    #[error("configure the tunnel's device")]
+    Configure(#[source] link::LinkError),
+    /// The namespace could not be entered.
+    #[error(transparent)]
+    Enter(#[from] EnterError),
+    /// The data plane did not take it.
+    #[error(transparent)]
+    Dataplane(#[from] DataplaneError),
+    /// A thread of ours died.
+    #[error("a step of the bring-up broke off")]
+    Broken,
+}
+
+impl TunnelError {
+    /// As the API tells it.
+    pub fn reason(&self) -> Reason {
+        let code = match self {
+            Self::Resolve(_) => Code::EndpointUnresolved,
+            Self::Socket { .. } => Code::EndpointUnreachable,
+            Self::Device(_) | Self::Configure(_) | Self::Enter(_) => Code::DeviceFailed,
+            Self::Dataplane(_) => Code::DataplaneUnavailable,
+            Self::Broken => Code::Internal,
+        };
+        Reason { code, detail: chain(self) }
+    }
+}
+
+impl Wireguard {
+    /// Brings a tunnel up in `netns`; its news, the first handshake among it, goes to `news_tx`.
+    ///
+    /// The handshake runs while the device is moved and configured. What an error or a dropped
+    /// future leaves behind is taken away by [`Wireguard::tear_down`].
+    pub async fn bring_up(
+        &self,
+        tunnel: TunnelId,
+        profile: &Profile,
+        netns: Arc<Netns>,
+        news_tx: mpsc::Sender<News>,
+    ) -> Result<Standing, TunnelError> {
+        let mut endpoints = Vec::with_capacity(profile.peers().len());
+        for peer in profile.peers() {
+            endpoints.push(addresses(&peer.endpoint).await?[0]);
+        }
+        let sockets = self.sockets(&endpoints)?;
+        let mtu = profile.mtu().map_or_else(|| path_mtu(&sockets, &endpoints, profile), Ok)?;
+        let device = self.create(tunnel, mtu, &netns).await?;
+        let held = device.fd.try_clone().map_err(DataplaneError::Start)?;
+        let carried = Carried {
+            config: tunnel_config(tunnel, mtu, profile, &endpoints),
+            device: device.fd.try_clone().map_err(DataplaneError::Start)?,
+            sockets,
+        };
+        self.dataplane.add(carried, news_tx).await?;
+        self.settle(device, netns, interface(&self.interface, mtu, profile)).await?;
+        let main_peer = main_peer(profile.peers().iter().map(|peer| peer.allowed_ips.as_slice()));
+        Ok(Standing { tunnel, device: held, mtu, endpoints, main_peer })
+    }
+
+    /// Takes up a tunnel that the data plane carries from before a restart.
+    pub async fn adopt(
+        &self,
+        tunnel: TunnelId,
+        news_tx: mpsc::Sender<News>,
+    ) -> Result<Standing, TunnelError> {
+        let Adopted { device, config } = self.dataplane.adopt(tunnel, news_tx).await?;
+        let endpoints = config.peers.iter().map(|peer| peer.endpoint).collect();
+        let main_peer = main_peer(config.peers.iter().map(|peer| peer.allowed_ips.as_slice()));
+        Ok(Standing { tunnel, device, mtu: config.mtu, endpoints, main_peer })
+    }
+
+    /// Looks the peers' names up again. A peer whose address changed gets a new socket; the others
+    /// are listened for, in case they moved.
+    pub async fn resolve_again(
+        &self,
+        standing: &mut Standing,
+        profile: &Profile,
+    ) -> Result<(), TunnelError> {
+        for (index, peer) in profile.peers().iter().enumerate() {
+            let number = u16::try_from(index).unwrap_or(u16::MAX);
+            let found = addresses(&peer.endpoint).await?;
+            let Some(known) = standing.endpoints.get_mut(index) else { continue };
+            if found.contains(known) && found.len() == 1 {
+                self.dataplane.listen(standing.tunnel, number).await?;
+                continue;
+            }
+            let next = after(&found, *known);
+            let socket = self.socket(next)?;
+            self.dataplane.set_endpoint(standing.tunnel, number, next, socket).await?;
+            *known = next;
+        }
+        Ok(())
+    }
+
+    /// Takes a tunnel out of the data plane: its keys are wiped there, its device and sockets
+    /// closed. The device is gone when the caller's [`Standing`] is dropped too.
+    pub async fn tear_down(&self, tunnel: TunnelId) -> Result<(), DataplaneError> {
+        self.dataplane.remove(tunnel).await
+    }
+
+    fn sockets(&self, endpoints: &[SocketAddr]) -> Result<Vec<OwnedFd>, TunnelError> {
+        endpoints.iter().map(|endpoint| self.socket(*endpoint)).collect()
+    }
+
+    fn socket(&self, endpoint: SocketAddr) -> Result<OwnedFd, TunnelError> {
+        let mark = (self.settings.mark != 0).then_some(self.settings.mark);
+        let options = udp::Options { mark, buffer: self.settings.buffer };
+        udp::connected(endpoint, &options)
+            .map_err(|source| TunnelError::Socket { endpoint, source })
+    }
+
+    async fn create(
+        &self,
+        tunnel: TunnelId,
+        mtu: u16,
+        netns: &Arc<Netns>,
+    ) -> Result<Device, TunnelError> {
+        let (placement, name) = (self.settings.device, self.interface.clone());
+        let netns = Arc::clone(netns);
+        blocking(move || match placement {
+            DevicePlacement::Moved => Ok(tun::create(&format!("eg{tunnel:x}"), mtu, Offload::Off)?),
+            DevicePlacement::Inside => Ok(netns.run(|| tun::create(&name, mtu, Offload::Off))??),
+        })
+        .await
+    }
+
+    async fn settle(
+        &self,
+        device: Device,
+        netns: Arc<Netns>,
+        interface: Interface,
+    ) -> Result<(), TunnelError> {
+        let placement = self.settings.device;
+        blocking(move || {
+            if placement == DevicePlacement::Moved {
+                tun::move_into(device.index, &netns, &interface.name)?;
+            }
+            netns.run(|| link::configure(&interface))?.map_err(TunnelError::Configure)
+        })
+        .await
+    }
+}
+
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, TunnelError> + Send + 'static,
+) -> Result<T, TunnelError> {
+    spawn_blocking(work).await.unwrap_or(Err(TunnelError::Broken))
+}
+
+/// The next of several addresses, so that a dead one is not tried for ever.
+fn after(found: &[SocketAddr], known: SocketAddr) -> SocketAddr {
+    let next = found.iter().position(|address| *address == known).map_or(0, |index| index + 1);
+    found[next % found.len()]
+}
+
+fn main_peer<'a>(allowed_ips: impl Iterator<Item = &'a [IpNet]>) -> u16 {
+    let defaults = (0..).zip(allowed_ips).filter(|(_, nets)| {
+        // Two halves are a default route too.
+        nets.iter().any(|net| net.prefix_len() <= 1)
+    });
+    defaults.map(|(index, _)| index).next().unwrap_or(0)
+}
+
+fn path_mtu(
+    sockets: &[OwnedFd],
+    endpoints: &[SocketAddr],
+    profile: &Profile,
+) -> Result<u16, TunnelError> {
+    let least = if has_v6(profile) { MTU_MIN_V6 } else { MTU_MIN_V4 };
+    let mut mtu = u16::MAX;
+    for (socket, endpoint) in sockets.iter().zip(endpoints) {
+        let overhead = if endpoint.is_ipv4() { OVERHEAD_V4 } else { OVERHEAD_V6 };
+        let path = udp::path_mtu(socket)
+            .map_err(|source| TunnelError::Socket { endpoint: *endpoint, source })?;
+        mtu = mtu.min(path.saturating_sub(overhead));
+    }
+    Ok(mtu.max(least))
+}
+
+fn has_v6(profile: &Profile) -> bool {
+    profile.addresses().iter().any(|net| net.addr().is_ipv6())
+}
+
+fn interface(name: &str, mtu: u16, profile: &Profile) -> Interface {
+    let routes = profile.peers().iter().flat_map(|peer| peer.allowed_ips.iter().copied());
+    Interface {
+        name: name.to_owned(),
+        addresses: profile.addresses().to_vec(),
+        mtu,
+        routes: routes.collect(),
+    }
+}
+
+/// What the data plane is told of a profile.
+pub fn tunnel_config(
+    tunnel: TunnelId,
+    mtu: u16,
+    profile: &Profile,
+    endpoints: &[SocketAddr],
+) -> TunnelConfig {
+    let peers = profile.peers().iter().zip(endpoints);
+    TunnelConfig {
+        tunnel,
+        private_key: Key(*profile.private_key().expose()),
+        mtu,
+        peers: peers.map(|(peer, endpoint)| peer_config(peer, *endpoint)).collect(),
+    }
+}
+
+fn peer_config(peer: &Peer, endpoint: SocketAddr) -> PeerConfig {
+    PeerConfig {
+        public_key: peer.public_key,
+        preshared_key: peer.preshared_key.as_ref().map(|key| Key(*key.expose())),
+        endpoint,
+        allowed_ips: peer.allowed_ips.clone(),
+        keepalive: peer.keepalive.map(std::num::NonZeroU16::get),
+    }
+}
