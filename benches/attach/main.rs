@@ -1,0 +1,96 @@
+//! How long an attach takes, stage by stage: a hundred in a row, a hundred at once.
+//!
+//! Each placement of the tunnel's device is measured on a host of its own, against
+//! `wireguard-go`: `moved` creates it outside and moves it, `inside` opens it in the container.
+
+#[path = "../../tests/it/harness/mod.rs"]
+#[allow(dead_code, reason = "the tests use the rest")]
+mod harness;
+
+use std::thread;
+use std::time::{Duration, Instant};
+
+use egress_core::api::{SessionView, Timings};
+
+use harness::container::Container;
+use harness::lab::in_lab;
+use harness::wireguard_peer::Program;
+use harness::world::{World, request};
+
+const ATTACHES: u16 = 100;
+const PLACEMENTS: [&str; 2] = ["moved", "inside"];
+
+/// A stage's name and where it stands in the timings.
+type Stage = (&'static str, fn(&Timings) -> f64);
+
+const STAGES: [Stage; 6] = [
+    ("seal", |timings| timings.seal),
+    ("select", |timings| timings.select),
+    ("tunnel", |timings| timings.tunnel),
+    ("handshake", |timings| timings.handshake),
+    ("open", |timings| timings.open),
+    ("total", |timings| timings.total),
+];
+
+fn main() {
+    for placement in PLACEMENTS {
+        in_lab(|lab| {
+            let config = format!("[wireguard]\ndevice = \"{placement}\"\n");
+            let world = World::with(lab, ATTACHES, Program::WireguardGo, &config);
+            let containers: Vec<_> =
+                (0..ATTACHES).map(|n| Container::named(&format!("c-{n}"))).collect();
+            let (wall, sessions) = one_after_another(&world, &containers);
+            report(placement, "one after another", wall, &sessions);
+            detach(&world, &sessions);
+            let (wall, sessions) = at_once(&world, &containers);
+            report(placement, "at once", wall, &sessions);
+            detach(&world, &sessions);
+        });
+    }
+}
+
+fn one_after_another(
+    world: &World<'_>,
+    containers: &[Container],
+) -> (Duration, Vec<SessionView>) {
+    let start = Instant::now();
+    let sessions = containers.iter().map(|container| attach(world, container)).collect();
+    (start.elapsed(), sessions)
+}
+
+fn at_once(world: &World<'_>, containers: &[Container]) -> (Duration, Vec<SessionView>) {
+    thread::scope(|scope| {
+        let start = Instant::now();
+        let attaches: Vec<_> = containers
+            .iter()
+            .map(|container| scope.spawn(move || attach(world, container)))
+            .collect();
+        let sessions = attaches.into_iter().map(|attach| attach.join().expect("attached"));
+        let sessions = sessions.collect();
+        (start.elapsed(), sessions)
+    })
+}
+
+fn attach(world: &World<'_>, container: &Container) -> SessionView {
+    let mut asked = request(container.namespace().name(), container.by_path(), 0);
+    asked.deadline_ms = 60_000;
+    world.agent.attach(&asked).unwrap_or_else(|problem| panic!("attach: {problem:?}"))
+}
+
+fn detach(world: &World<'_>, sessions: &[SessionView]) {
+    for session in sessions {
+        world.agent.detach(&session.session_id, true);
+    }
+    assert_eq!(world.agent.live_connections(), 0);
+}
+
+#[expect(clippy::print_stdout, reason = "the figures are the bench's result")]
+fn report(placement: &str, order: &str, wall: Duration, sessions: &[SessionView]) {
+    println!("{placement}: {} {order} in {wall:.2?}", sessions.len());
+    for (name, of) in STAGES {
+        let mut values: Vec<_> = sessions.iter().map(|s| of(&s.timings_ms)).collect();
+        values.sort_by(f64::total_cmp);
+        let (p50, p99) = (values[values.len() / 2], values[values.len() * 99 / 100]);
+        println!("  {name:<10} p50 {p50:8.2} ms   p99 {p99:8.2} ms");
+    }
+}
