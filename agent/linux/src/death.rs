@@ -83,13 +83,8 @@ impl Watch {
 
     /// The cookies of those that have died since the last call.
     pub fn read(&self) -> Result<Vec<u64>, WatchError> {
-        let events =
-            self.events.read::<RouteNetlinkMessage>().map_err(
-                |error| match Errno::from_io_error(&error) {
-                    Some(Errno::NOBUFS) => WatchError::Lost,
-                    _ => WatchError::Read(error),
-                },
-            )?;
+        let events = self.events.read::<RouteNetlinkMessage>().map_err(WatchError::Read)?;
+        let events = events.ok_or(WatchError::Lost)?;
         let mut watched = self.watched();
         let ids = events.iter().flatten().filter_map(died);
         Ok(ids.filter_map(|id| watched.cookies.remove(&id)).collect())

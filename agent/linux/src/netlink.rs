@@ -10,10 +10,13 @@ use netlink_packet_core::{
     NLM_F_ACK, NLM_F_DUMP, NLM_F_REQUEST, NetlinkDeserializable, NetlinkHeader, NetlinkMessage,
     NetlinkPayload, NetlinkSerializable,
 };
-use rustix::net::{
-    AddressFamily, Protocol, RecvFlags, SendFlags, SocketFlags, SocketType, bind,
-    netlink::{self, SocketAddrNetlink},
-    recv, send, socket_with,
+use rustix::{
+    io::Errno,
+    net::{
+        AddressFamily, Protocol, RecvFlags, SendFlags, SocketFlags, SocketType, bind,
+        netlink::{self, SocketAddrNetlink},
+        recv, send, socket_with,
+    },
 };
 
 /// `NETLINK_ROUTE` is number 0, and so is no protocol.
@@ -120,16 +123,18 @@ impl Subscription {
         Ok(Subscription { fd })
     }
 
-    /// What is waiting; a message that this crate cannot read is an error of its own. As a whole
-    /// it fails with `ENOBUFS`, once, when the kernel had to drop news.
-    pub(crate) fn read<M: NetlinkDeserializable>(&self) -> io::Result<Vec<io::Result<M>>> {
+    /// What is waiting, `None` when the kernel had to drop some of it. A message that this crate
+    /// cannot read is an error of its own.
+    pub(crate) fn read<M: NetlinkDeserializable>(&self) -> io::Result<Option<Vec<io::Result<M>>>> {
         let mut buffer = vec![0; BUFFER];
-        let mut news = Vec::new();
+        let (mut news, mut lost) = (Vec::new(), false);
         loop {
             match receive(&self.fd, &mut buffer) {
                 Ok(packets) => news.extend(packets.filter_map(inner)),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(news),
-                Err(error) => return Err(error),
+                // It is said once, and further losses only after everything was read.
+                Err(Errno::NOBUFS) => lost = true,
+                Err(Errno::AGAIN) => return Ok((!lost).then_some(news)),
+                Err(errno) => return Err(errno.into()),
             }
         }
     }
@@ -160,10 +165,10 @@ fn open(protocol: Option<Protocol>, flags: SocketFlags, groups: u32) -> io::Resu
 fn receive<'b, M: NetlinkDeserializable>(
     fd: &OwnedFd,
     buffer: &'b mut [u8],
-) -> io::Result<impl Iterator<Item = io::Result<NetlinkMessage<M>>> + use<'b, M>> {
+) -> Result<impl Iterator<Item = io::Result<NetlinkMessage<M>>> + use<'b, M>, Errno> {
     let (_, length) = recv(fd, &mut *buffer, RecvFlags::TRUNC)?;
     if length > buffer.len() {
-        return Err(io::Error::new(io::ErrorKind::InvalidData, "netlink message too long"));
+        return Err(Errno::MSGSIZE);
     }
     let mut rest = &buffer[..length];
     Ok(std::iter::from_fn(move || {

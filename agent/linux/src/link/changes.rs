@@ -30,14 +30,8 @@ impl Changes {
     /// with our own sessions and are nobody's way out of the host. More changes than the socket
     /// can hold are a change.
     pub fn drain(&self) -> io::Result<bool> {
-        match self.0.read::<RouteNetlinkMessage>() {
-            Ok(news) => Ok(news.iter().any(|news| news.as_ref().map_or(true, matters))),
-            Err(error) if error.raw_os_error() == Some(libc::ENOBUFS) => {
-                self.drain()?;
-                Ok(true)
-            }
-            Err(error) => Err(error),
-        }
+        let Some(news) = self.0.read::<RouteNetlinkMessage>()? else { return Ok(true) };
+        Ok(news.iter().any(|news| news.as_ref().map_or(true, matters)))
     }
 }
 

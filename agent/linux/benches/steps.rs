@@ -1,0 +1,110 @@
+//! How long each step of an attach takes in the kernel. Needs root.
+
+#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "it measures and prints")]
+
+use std::{
+    sync::Barrier,
+    thread,
+    time::{Duration, Instant},
+};
+
+use egress_linux::{
+    death::Watch,
+    link::{Interface, configure},
+    netns::Netns,
+    nft,
+    tun::{self, Device, Offload},
+};
+use nix::sched::{CloneFlags, unshare};
+
+const ROUNDS: usize = 100;
+const AT_ONCE: usize = 40;
+const SEAL: &str = "
+table inet egress {
+  counter dropped { }
+  chain in { type filter hook input priority -10; policy drop; iifname \"lo\" accept; ct state established accept; }
+  chain forward { type filter hook forward priority -10; policy drop; }
+  chain out { type filter hook output priority -10; policy drop; oifname { \"lo\", \"eg0\" } accept; counter name dropped; }
+}
+";
+
+fn main() {
+    unshare(CloneFlags::CLONE_NEWNET).unwrap();
+    let containers: Vec<Netns> = many("make a namespace", |_| Netns::create().unwrap());
+    let entered = |round: usize| containers[round].run(|| ()).unwrap();
+    many("enter a namespace", entered);
+    let watch = Watch::open().unwrap();
+    many("watch a namespace", |round| watch.watch(&containers[round]).unwrap());
+    many("nft apply", |round| containers[round].run(|| nft::apply(SEAL)).unwrap().unwrap());
+    many("nft table", |round| containers[round].run(|| nft::table("egress")).unwrap().unwrap());
+    let count = || nft::counter("egress", "dropped").unwrap().unwrap();
+    many("nft counter", |round| containers[round].run(count).unwrap());
+    let devices = many("tun create", |_| device());
+    many("tun move", |round| {
+        tun::move_into(devices[round].index, &containers[round], "eg0").unwrap();
+    });
+    let wanted = interface();
+    let set = || configure(&wanted).unwrap();
+    many("link configure", |round| containers[round].run(set).unwrap());
+    many("link configure again", |round| containers[round].run(set).unwrap());
+    drop(devices);
+    many("tun create inside", |round| containers[round].run(device).unwrap());
+    at_once("moved", moved);
+    at_once("made inside", |container| container.run(device).unwrap());
+}
+
+fn device() -> Device {
+    tun::create("eg%d", 1420, Offload::Off).unwrap()
+}
+
+fn interface() -> Interface {
+    let nets = |nets: [&str; 2]| nets.map(|net| net.parse().unwrap()).to_vec();
+    Interface {
+        name: "eg0".to_owned(),
+        addresses: nets(["10.9.0.2/32", "fd09::2/128"]),
+        mtu: 1420,
+        routes: nets(["0.0.0.0/0", "::/0"]),
+    }
+}
+
+/// Makes a device ready inside, from each of many threads.
+fn at_once(way: &str, make: impl Fn(&Netns) -> Device + Sync) {
+    let containers: Vec<Netns> = (0..AT_ONCE).map(|_| Netns::create().unwrap()).collect();
+    let start = Barrier::new(AT_ONCE);
+    let attach = |container: &Netns| {
+        start.wait();
+        let begin = Instant::now();
+        let device = make(container);
+        container.run(|| configure(&interface()).unwrap()).unwrap();
+        (device, begin.elapsed())
+    };
+    let results: Vec<_> = thread::scope(|scope| {
+        let threads: Vec<_> =
+            containers.iter().map(|container| scope.spawn(|| attach(container))).collect();
+        threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+    });
+    print(&format!("{AT_ONCE} at once, {way}"), results.iter().map(|result| result.1).collect());
+}
+
+fn moved(container: &Netns) -> Device {
+    let device = device();
+    tun::move_into(device.index, container, "eg0").unwrap();
+    device
+}
+
+fn many<T>(step: &str, mut f: impl FnMut(usize) -> T) -> Vec<T> {
+    let measure = |round| {
+        let begin = Instant::now();
+        let result = f(round);
+        (begin.elapsed(), result)
+    };
+    let (times, results) = (0..ROUNDS).map(measure).unzip();
+    print(step, times);
+    results
+}
+
+fn print(step: &str, mut times: Vec<Duration>) {
+    times.sort();
+    let at = |share: usize| times[(times.len() * share / 100).min(times.len() - 1)];
+    println!("{step:26} p50 {:9.3?}  p99 {:9.3?}", at(50), at(99));
+}
