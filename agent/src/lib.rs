@@ -3,6 +3,7 @@
 pub mod admin;
 pub mod app;
 pub mod config;
+pub mod catalog;
 pub mod control;
 pub mod metrics;
 pub mod session;

@@ -1,0 +1,5 @@
+//! Apply documents from disk, on their way to the agent.
+
+pub mod file;
+pub mod import;
+mod reading;

@@ -1,0 +1,57 @@
+//! Files that hold a part of a document: regular, small, and private where they hold a secret.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::path::Path;
+
+use egress_core::api::BODY_MAX;
+use egress_core::secret::Secret;
+use rustix::fs::OFlags;
+use zeroize::Zeroizing;
+
+/// A file's text.
+pub(super) struct Content {
+    pub text: Secret<String>,
+    /// Its permission bits.
+    pub mode: u32,
+}
+
+impl Content {
+    /// Whether somebody beside its owner may open the file.
+    pub fn is_shared(&self) -> bool {
+        self.mode & 0o077 != 0
+    }
+}
+
+/// Reads a whole file; an error is a sentence that says what to do.
+pub(super) fn read(path: &Path) -> Result<Content, String> {
+    // Opening a FIFO would wait for its writer.
+    let flags = OFlags::NONBLOCK.bits().cast_signed();
+    let file = File::options().read(true).custom_flags(flags).open(path).map_err(unreadable)?;
+    let meta = file.metadata().map_err(unreadable)?;
+    if !meta.is_file() {
+        return Err(String::from("not a regular file"));
+    }
+    let mut bytes = Zeroizing::new(Vec::new());
+    file.take(BODY_MAX as u64 + 1).read_to_end(&mut bytes).map_err(unreadable)?;
+    if bytes.len() > BODY_MAX {
+        return Err(format!("over {BODY_MAX} bytes: the agent takes no more at a time"));
+    }
+    let text = std::str::from_utf8(&bytes).map_err(|_| String::from("not UTF-8 text"))?;
+    Ok(Content { text: Secret::new(text.to_owned()), mode: meta.mode() & 0o7777 })
+}
+
+/// Reads a file that holds a secret: its owner only may open it.
+pub(super) fn read_secret(path: &Path) -> Result<Secret<String>, String> {
+    let content = read(path)?;
+    if content.is_shared() {
+        let Content { mode, .. } = content;
+        return Err(format!("others may open it (mode {mode:04o}): chmod 600 {}", path.display()));
+    }
+    Ok(content.text)
+}
+
+fn unreadable(error: io::Error) -> String {
+    format!("cannot be read: {error}")
+}
