@@ -11,7 +11,7 @@ use netlink_packet_core::{
     NetlinkPayload, NetlinkSerializable,
 };
 use rustix::{
-    io::Errno,
+    io::{Errno, retry_on_intr},
     net::{
         AddressFamily, Protocol, RecvFlags, SendFlags, SocketFlags, SocketType, bind,
         netlink::{self, SocketAddrNetlink},
@@ -166,7 +166,7 @@ fn receive<'b, M: NetlinkDeserializable>(
     fd: &OwnedFd,
     buffer: &'b mut [u8],
 ) -> Result<impl Iterator<Item = io::Result<NetlinkMessage<M>>> + use<'b, M>, Errno> {
-    let (_, length) = recv(fd, &mut *buffer, RecvFlags::TRUNC)?;
+    let (_, length) = retry_on_intr(|| recv(fd, &mut *buffer, RecvFlags::TRUNC))?;
     if length > buffer.len() {
         return Err(Errno::MSGSIZE);
     }

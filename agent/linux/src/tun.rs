@@ -89,7 +89,8 @@ fn make(name: &str, mtu: u16, offload: Offload) -> io::Result<Device> {
 }
 
 /// Moves a device of the calling thread's namespace and renames it on the way. It arrives down
-/// and loses its addresses. Waits for the kernel's packet processing: up to tens of milliseconds.
+/// and loses its addresses. The kernel waits for its other processors meanwhile (RCU): 16 ms and
+/// more, during which no other link of the machine can be changed.
 pub fn move_into(index: u32, netns: &Netns, new_name: &str) -> Result<(), TunError> {
     let mut message = LinkMessage::default();
     message.header.index = index;

@@ -42,12 +42,16 @@ pub(super) fn set_addresses(
     index: u32,
     wanted: &[IpNet],
 ) -> Result<(), AddressError> {
-    let has = addresses_of(socket, index).map_err(AddressError::List)?;
-    for &address in wanted.iter().filter(|address| !has.contains(address)) {
-        let message = RouteNetlinkMessage::NewAddress(message(index, address));
-        socket
-            .request(message, NLM_F_CREATE | NLM_F_EXCL)
-            .map_err(|source| AddressError::Add { address, source })?;
+    let mut has = addresses_of(socket, index).map_err(AddressError::List)?;
+    // In their order: the first is what the link's packets come from.
+    for &address in wanted {
+        if !has.contains(&address) {
+            let message = RouteNetlinkMessage::NewAddress(message(index, address));
+            socket
+                .request(message, NLM_F_CREATE | NLM_F_EXCL)
+                .map_err(|source| AddressError::Add { address, source })?;
+            has.push(address);
+        }
     }
     for &address in has.iter().filter(|address| !wanted.contains(address)) {
         let message = RouteNetlinkMessage::DelAddress(message(index, address));

@@ -87,7 +87,7 @@ pub fn configure(wanted: &Interface) -> Result<(), LinkError> {
     set_addresses(&socket, index, &wanted.addresses)?;
     up(&socket, index, &wanted.name, Some(wanted.mtu))?;
     let reachable = |route: &&IpNet| if is_v6(route) { has_v6 } else { has_v4 };
-    let routes: Vec<IpNet> = wanted.routes.iter().filter(reachable).map(IpNet::trunc).collect();
+    let routes = wanted.routes.iter().filter(reachable).map(IpNet::trunc).collect();
     set_routes(&socket, index, &routes)?;
     Ok(())
 }

@@ -1,6 +1,7 @@
 //! The routes that lead out by a link.
 
 use std::{
+    collections::BTreeSet,
     io,
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
 };
@@ -43,22 +44,26 @@ pub enum RouteError {
 
 /// Lets these networks lead out by the link and, but for its own addresses' networks, no others,
 /// new before old.
-pub(super) fn set_routes(socket: &Socket, index: u32, wanted: &[IpNet]) -> Result<(), RouteError> {
+pub(super) fn set_routes(
+    socket: &Socket,
+    index: u32,
+    wanted: &BTreeSet<IpNet>,
+) -> Result<(), RouteError> {
     let has = routes_of(socket, index).map_err(RouteError::List)?;
-    for &route in wanted.iter().filter(|route| !has.contains(route)) {
+    for &route in wanted.difference(&has) {
         let message = RouteNetlinkMessage::NewRoute(message(index, route));
         socket
             .request(message, NLM_F_CREATE | NLM_F_EXCL)
             .map_err(|source| RouteError::Add { route, source })?;
     }
-    for &route in has.iter().filter(|route| !wanted.contains(route)) {
+    for &route in has.difference(wanted) {
         let message = RouteNetlinkMessage::DelRoute(message(index, route));
         socket.request(message, 0).map_err(|source| RouteError::Remove { route, source })?;
     }
     Ok(())
 }
 
-fn routes_of(socket: &Socket, index: u32) -> io::Result<Vec<IpNet>> {
+fn routes_of(socket: &Socket, index: u32) -> io::Result<BTreeSet<IpNet>> {
     let all = socket.dump(RouteNetlinkMessage::GetRoute(RouteMessage::default()))?;
     Ok(all.iter().filter_map(|message| destination(message, index)).collect())
 }

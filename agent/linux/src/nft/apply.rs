@@ -11,6 +11,7 @@ use std::{
 use rustix::{
     event::{PollFd, PollFlags, poll},
     fs::{MemfdFlags, memfd_create},
+    io::retry_on_intr,
 };
 
 use super::error::NftError;
@@ -65,10 +66,14 @@ fn text_of(file: &mut File) -> io::Result<String> {
 
 /// How it ended; `None` when it had to be killed.
 fn wait(mut child: Child) -> io::Result<Option<ExitStatus>> {
-    let process = PidFd::open(child.id())?;
+    let Ok(process) = PidFd::open(child.id()) else {
+        // Too many open files: better without a deadline than without an answer.
+        return child.wait().map(Some);
+    };
     let mut ended = [PollFd::new(&process, PollFlags::IN)];
     let deadline = DEADLINE.try_into().expect("the deadline is a few seconds");
-    if poll(&mut ended, Some(&deadline))? == 0 {
+    // The signal that tells of the child's end may come to this thread.
+    if retry_on_intr(|| poll(&mut ended, Some(&deadline)))? == 0 {
         child.kill()?;
         child.wait()?;
         return Ok(None);

@@ -118,6 +118,17 @@ fn what_an_earlier_configuration_had_and_this_has_not_is_removed() {
 }
 
 #[test]
+fn what_is_named_twice_is_set_once() {
+    on_a_host(|| {
+        let _device = device();
+        let twice = interface(&["10.9.0.2/32", "10.9.0.2/32"], &["10.1.0.0/16", "10.1.2.3/16"]);
+        configure(&twice).unwrap();
+        assert_eq!(addresses_of_eg0(), nets(&["10.9.0.2/32"]));
+        assert_eq!(routes(), ["10.1.0.0/16"]);
+    });
+}
+
+#[test]
 fn a_link_without_an_ipv6_address_has_no_ipv6_and_refuses_it_at_once() {
     on_a_host(|| {
         let _device = device();
