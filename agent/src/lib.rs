@@ -2,8 +2,8 @@
 
 pub mod admin;
 pub mod app;
-pub mod config;
 pub mod catalog;
+pub mod config;
 pub mod control;
 pub mod metrics;
 pub mod session;

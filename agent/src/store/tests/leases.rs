@@ -1,91 +1,12 @@
-//! What every store keeps, whatever happens to its process.
+//! Limits, accounts, keys, cooling.
 
-use std::fs;
-use std::path::PathBuf;
 use std::time::Duration;
 
-use egress_core::api::{AttachRequest, ContainmentProfile, NetnsRef, SessionState};
-use egress_core::catalog::{Candidate, InUse, Subject};
-use egress_core::id::{CredentialId, ProviderId, SessionId};
+use egress_core::catalog::InUse;
+use egress_core::id::ProviderId;
 use egress_core::wireguard::ConflictKey;
-use tempfile::TempDir;
 
 use super::*;
-
-/// A store in a directory of its own, and the key that opens it.
-pub(super) struct Fixture {
-    dir: TempDir,
-    pub(super) key: MasterKey,
-}
-
-impl Fixture {
-    pub(super) fn new() -> Self {
-        Self { dir: tempfile::tempdir().unwrap(), key: MasterKey::generate() }
-    }
-
-    pub(super) fn path(&self) -> PathBuf {
-        self.dir.path().join("state/store.db")
-    }
-
-    pub(super) fn open(&self) -> Store {
-        Store::open(&self.path(), self.key.clone()).unwrap()
-    }
-
-    /// Everything that the store has put on disk.
-    pub(super) fn on_disk(&self) -> Vec<u8> {
-        let files = fs::read_dir(self.path().parent().unwrap()).unwrap();
-        files.flat_map(|file| fs::read(file.unwrap().path()).unwrap()).collect()
-    }
-}
-
-pub(super) fn session(name: &str) -> SessionId {
-    name.parse().unwrap()
-}
-
-pub(super) fn credential(number: u8) -> CredentialId {
-    CredentialId::from_bytes([number; 16])
-}
-
-pub(super) fn candidate(number: u8, limit: Option<u32>) -> Candidate {
-    Candidate { credential: credential(number), limit, account: None, conflict_keys: Vec::new() }
-}
-
-fn row(name: &str) -> SessionRow {
-    SessionRow {
-        request: AttachRequest {
-            session_id: session(name),
-            netns: NetnsRef::Path(PathBuf::from("/run/netns/x")),
-            subject: Subject { user: Some(String::from("ann")), ..Subject::default() },
-            gateway: None,
-            profile: ContainmentProfile::Sealed,
-            deadline_ms: 10_000,
-        },
-        gateway: None,
-        credential: Some(credential(7)),
-        netns: NetnsIdentity { boot_id: String::from("b"), cookie: u64::MAX },
-        found_by: NetnsRef::Pid(4711),
-        interface: Some(String::from("eg0")),
-        tunnel: Some(1 << 63),
-        addresses: vec!["10.0.0.2/32".parse().unwrap(), "fd00::2/128".parse().unwrap()],
-        dns: vec!["10.0.0.1".parse().unwrap()],
-        search: vec![String::from("corp.example")],
-        mtu: Some(1420),
-        generation: 3,
-        state: SessionState::Connecting,
-        reason: None,
-        endpoint: Some("[2001:db8::1]:51820".parse().unwrap()),
-        created_at: 1_700_000_000,
-    }
-}
-
-fn credential_of(claim: &Claim) -> CredentialId {
-    match claim {
-        Claim::Taken { credential, .. } => *credential,
-        Claim::LimitReached | Claim::KeyInUse | Claim::HoldsAnother { .. } => {
-            panic!("not taken: {claim:?}")
-        }
-    }
-}
 
 #[tokio::test]
 async fn a_claim_takes_the_first_candidate_with_room() {
@@ -200,71 +121,6 @@ async fn a_cooling_slot_counts_until_its_time_is_over_also_after_a_restart() {
     drop(tokio::time::timeout(Duration::from_secs(5), free).await.expect("it never cooled"));
     let late = store.claim(session("b"), vec![candidate(1, Some(1))]).await.unwrap();
     assert_eq!(credential_of(&late), credential(1));
-}
-
-#[tokio::test]
-async fn a_reopened_store_has_every_lease_and_row_it_had() {
-    let fixture = Fixture::new();
-    let store = fixture.open();
-    store.claim(session("a"), vec![candidate(1, Some(2))]).await.unwrap();
-    store.claim(session("b"), vec![candidate(1, Some(2))]).await.unwrap();
-    store.commit(&session("a")).await.unwrap();
-    store.save(&row("a")).await.unwrap();
-    let changed = SessionRow { state: SessionState::Connected, ..row("a") };
-    store.save(&changed).await.unwrap();
-    let (leases, in_use) = (store.leases().await.unwrap(), store.in_use());
-    store.close().await;
-
-    let store = fixture.open();
-    assert_eq!(store.leases().await.unwrap(), leases);
-    assert_eq!(leases.iter().map(Lease::committed).collect::<Vec<_>>(), [true, false]);
-    assert_eq!(store.in_use(), in_use);
-    assert_eq!(store.sessions().await.unwrap(), [changed]);
-}
-
-#[tokio::test]
-async fn leases_of_sessions_without_a_row_are_released_at_once() {
-    let store = Fixture::new().open();
-    store.claim(session("a"), vec![candidate(1, None)]).await.unwrap();
-    store.claim(session("b"), vec![candidate(1, None)]).await.unwrap();
-    store.save(&row("b")).await.unwrap();
-    assert_eq!(store.release_orphans().await.unwrap(), [session("a")]);
-    assert_eq!(store.in_use().credential(credential(1)), 1);
-    store.forget(&session("b")).await.unwrap();
-    store.forget(&session("b")).await.unwrap();
-    assert_eq!(store.release_orphans().await.unwrap(), [session("b")]);
-    assert_eq!(*store.in_use(), InUseSnapshot::default());
-}
-
-#[tokio::test]
-async fn tunnel_numbers_are_not_used_again_after_a_restart() {
-    let fixture = Fixture::new();
-    let store = fixture.open();
-    let before = [store.next_tunnel_id(), store.clone().next_tunnel_id()];
-    store.close().await;
-    let after = fixture.open().next_tunnel_id();
-    assert!(before[0] < before[1] && before[1] < after, "{before:?} {after}");
-}
-
-#[tokio::test]
-async fn the_newest_wall_time_of_a_key_is_kept() {
-    let fixture = Fixture::new();
-    let store = fixture.open();
-    assert_eq!(store.note_wall_clock([1; 32], 100).await.unwrap(), 100);
-    assert_eq!(store.note_wall_clock([1; 32], 90).await.unwrap(), 100);
-    store.close().await;
-    let store = fixture.open();
-    assert_eq!(store.note_wall_clock([1; 32], 95).await.unwrap(), 100);
-    assert_eq!(store.note_wall_clock([2; 32], 95).await.unwrap(), 95);
-}
-
-#[tokio::test]
-async fn a_closed_store_says_that_it_is_unavailable() {
-    let store = Fixture::new().open();
-    let other = store.clone();
-    store.close().await;
-    let error = other.sessions().await.unwrap_err();
-    assert!(matches!(error, StoreError::Unavailable { .. }), "{error:?}");
 }
 
 #[tokio::test]

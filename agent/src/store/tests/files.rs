@@ -1,0 +1,148 @@
+//! Files that are refused, and what is not in a file that is taken.
+
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+use rusqlite::Connection;
+
+use super::*;
+
+fn chmod(path: &Path, mode: u32) {
+    fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+}
+
+fn mode(path: &Path) -> u32 {
+    fs::metadata(path).unwrap().permissions().mode() & 0o777
+}
+
+/// A file that the store is to be opened on, made by `make`.
+fn refusal(fixture: &Fixture, make: impl FnOnce(&Path)) -> OpenError {
+    let path = fixture.path();
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    chmod(path.parent().unwrap(), 0o700);
+    make(&path);
+    if path.is_file() {
+        chmod(&path, 0o600);
+    }
+    let error = Store::open(&path, fixture.key.clone()).unwrap_err();
+    assert!(
+        error.to_string().contains(path.to_str().unwrap()),
+        "it does not name the file: {error}"
+    );
+    error
+}
+
+#[tokio::test]
+async fn a_new_store_is_for_its_owner_only() {
+    let fixture = Fixture::new();
+    let store = fixture.open();
+    store.save(&row("a")).await.unwrap();
+    let path = fixture.path();
+    assert_eq!(mode(path.parent().unwrap()), 0o700);
+    for file in fs::read_dir(path.parent().unwrap()).unwrap() {
+        let file = file.unwrap().path();
+        assert_eq!(mode(&file), 0o600, "{}", file.display());
+    }
+}
+
+#[tokio::test]
+async fn a_store_that_others_could_reach_is_refused_with_the_fix() {
+    let fixture = Fixture::new();
+    fixture.open().close().await;
+    let path = fixture.path();
+    for (what, mode, fix) in
+        [(path.as_path(), 0o640, "600"), (path.parent().unwrap(), 0o750, "700")]
+    {
+        chmod(what, mode);
+        let error = Store::open(&path, fixture.key.clone()).unwrap_err();
+        assert!(matches!(error, OpenError::Exposed { .. }), "{error}");
+        assert!(error.to_string().contains(&format!("chmod {fix}")), "{error}");
+        chmod(what, mode & 0o700);
+    }
+    fixture.open();
+}
+
+#[test]
+fn what_is_not_a_regular_file_is_refused() {
+    let link = refusal(&Fixture::new(), |path| {
+        std::os::unix::fs::symlink("/dev/null", path).unwrap();
+    });
+    assert!(matches!(link, OpenError::NotAFile { .. }), "{link}");
+    let dir = refusal(&Fixture::new(), |path| fs::create_dir(path).unwrap());
+    assert!(matches!(dir, OpenError::NotAFile { .. }), "{dir}");
+}
+
+#[test]
+fn a_database_of_another_program_is_refused_and_left_alone() {
+    let fixture = Fixture::new();
+    let error = refusal(&fixture, |path| {
+        let other = Connection::open(path).unwrap();
+        other.execute_batch("CREATE TABLE notes (text)").unwrap();
+    });
+    assert!(matches!(error, OpenError::ForeignFile { .. }), "{error}");
+    let tables: i64 = Connection::open(fixture.path())
+        .unwrap()
+        .query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))
+        .unwrap();
+    assert_eq!(tables, 1);
+}
+
+#[tokio::test]
+async fn a_store_of_a_newer_agent_is_refused() {
+    let fixture = Fixture::new();
+    fixture.open().close().await;
+    let error = refusal(&fixture, |path| {
+        let db = Connection::open(path).unwrap();
+        db.pragma_update(None, "user_version", 99).unwrap();
+    });
+    assert!(matches!(error, OpenError::Newer { found: 99, .. }), "{error}");
+}
+
+#[test]
+fn text_is_not_a_store() {
+    let error = refusal(&Fixture::new(), |path| fs::write(path, "hello\n".repeat(500)).unwrap());
+    assert!(matches!(error, OpenError::Damaged { .. }), "{error}");
+}
+
+#[tokio::test]
+async fn a_torn_store_is_refused_and_not_opened_with_a_part_of_its_rows() {
+    let fixture = Fixture::new();
+    let store = fixture.open();
+    for nth in 0..200 {
+        store.save(&row(&format!("s{nth}"))).await.unwrap();
+    }
+    store.close().await;
+    let whole = fs::read(fixture.path()).unwrap();
+    for kept in [whole.len() / 3, whole.len() / 2, whole.len() - 4096] {
+        let error = refusal(&fixture, |path| fs::write(path, &whole[..kept]).unwrap());
+        assert!(matches!(error, OpenError::Damaged { .. }), "{kept}: {error}");
+        assert!(error.to_string().contains("restore a copy"), "{error}");
+    }
+    fs::write(fixture.path(), &whole).unwrap();
+    assert_eq!(fixture.open().sessions().await.unwrap().len(), 200);
+}
+
+#[tokio::test]
+async fn another_master_key_is_refused_and_both_are_named() {
+    let fixture = Fixture::new();
+    fixture.open().close().await;
+    let other = MasterKey::generate();
+    let error = Store::open(&fixture.path(), other.clone()).unwrap_err();
+    assert!(matches!(error, OpenError::WrongKey { .. }), "{error}");
+    for id in [other.id(), fixture.key.id()] {
+        assert!(error.to_string().contains(&id.to_string()), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn one_agent_at_a_time_has_the_store() {
+    let fixture = Fixture::new();
+    let store = fixture.open();
+    let path = fixture.path();
+    let key = fixture.key.clone();
+    let second = tokio::task::spawn_blocking(move || Store::open(&path, key).unwrap_err());
+    let error = second.await.unwrap();
+    assert!(matches!(error, OpenError::InUse { .. }), "{error}");
+    store.close().await;
+    fixture.open();
+}

@@ -1,0 +1,93 @@
+//! A store, used as the agent uses it.
+
+mod catalog;
+mod files;
+mod histories;
+mod leases;
+mod sessions;
+mod speed;
+
+use std::fs;
+use std::path::PathBuf;
+
+use egress_core::api::{AttachRequest, ContainmentProfile, NetnsRef, SessionState};
+use egress_core::catalog::{Candidate, Subject};
+use egress_core::id::{CredentialId, SessionId};
+use tempfile::TempDir;
+
+use super::*;
+
+/// A store in a directory of its own, and the key that opens it.
+pub struct Fixture {
+    dir: TempDir,
+    pub key: MasterKey,
+}
+
+impl Fixture {
+    pub fn new() -> Self {
+        Self { dir: tempfile::tempdir().unwrap(), key: MasterKey::generate() }
+    }
+
+    pub fn path(&self) -> PathBuf {
+        self.dir.path().join("state/store.db")
+    }
+
+    pub fn open(&self) -> Store {
+        Store::open(&self.path(), self.key.clone()).unwrap()
+    }
+
+    /// Everything that the store has put on disk.
+    pub fn on_disk(&self) -> Vec<u8> {
+        let files = fs::read_dir(self.path().parent().unwrap()).unwrap();
+        files.flat_map(|file| fs::read(file.unwrap().path()).unwrap()).collect()
+    }
+}
+
+pub fn session(name: &str) -> SessionId {
+    name.parse().unwrap()
+}
+
+pub fn credential(number: u8) -> CredentialId {
+    CredentialId::from_bytes([number; 16])
+}
+
+pub fn candidate(number: u8, limit: Option<u32>) -> Candidate {
+    Candidate { credential: credential(number), limit, account: None, conflict_keys: Vec::new() }
+}
+
+pub fn row(name: &str) -> SessionRow {
+    SessionRow {
+        request: AttachRequest {
+            session_id: session(name),
+            netns: NetnsRef::Path(PathBuf::from("/run/netns/x")),
+            subject: Subject { user: Some(String::from("ann")), ..Subject::default() },
+            gateway: None,
+            profile: ContainmentProfile::Sealed,
+            deadline_ms: 10_000,
+        },
+        gateway: None,
+        credential: Some(credential(7)),
+        netns: NetnsIdentity { boot_id: String::from("b"), cookie: u64::MAX },
+        found_by: NetnsRef::Pid(4711),
+        interface: Some(String::from("eg0")),
+        tunnel: Some(1 << 63),
+        addresses: vec!["10.0.0.2/32".parse().unwrap(), "fd00::2/128".parse().unwrap()],
+        dns: vec!["10.0.0.1".parse().unwrap()],
+        search: vec![String::from("corp.example")],
+        mtu: Some(1420),
+        generation: 3,
+        state: SessionState::Connecting,
+        reason: None,
+        endpoint: Some("[2001:db8::1]:51820".parse().unwrap()),
+        created_at: 1_700_000_000,
+    }
+}
+
+pub fn credential_of(claim: &Claim) -> CredentialId {
+    match claim {
+        Claim::Taken { credential, .. } => *credential,
+        Claim::LimitReached | Claim::KeyInUse | Claim::HoldsAnother { .. } => {
+            panic!("not taken: {claim:?}")
+        }
+    }
+}
