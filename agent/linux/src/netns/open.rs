@@ -7,7 +7,7 @@ use std::{
         fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd},
         unix::fs::MetadataExt,
     },
-    path::{Path, PathBuf},
+    path::{Component, Path, PathBuf},
 };
 
 use rustix::{
@@ -115,7 +115,7 @@ impl Netns {
 
 /// The root that `path` is under and what is below it.
 fn split<'p>(path: &'p Path, roots: &'p [PathBuf]) -> Option<(&'p Path, &'p Path)> {
-    let plain = path.components().all(|part| part != std::path::Component::ParentDir);
+    let plain = path.components().all(|part| part != Component::ParentDir);
     let mut under =
         roots.iter().filter_map(|root| Some((root.as_path(), path.strip_prefix(root).ok()?)));
     under.find(|(_, below)| plain && !below.as_os_str().is_empty())
@@ -126,13 +126,7 @@ fn find(root: &Path, below: &Path) -> Result<OwnedFd, Errno> {
     let path_only = OFlags::PATH | OFlags::CLOEXEC;
     let root = open(root, path_only | OFlags::DIRECTORY, Mode::empty())?;
     let strictly = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
-    // EAGAIN: something below was renamed meanwhile and the kernel could not be sure.
-    loop {
-        match openat2(&root, below, path_only, Mode::empty(), strictly) {
-            Err(Errno::AGAIN) => {}
-            result => return result,
-        }
-    }
+    openat2(&root, below, path_only, Mode::empty(), strictly)
 }
 
 fn refusal(what: &str, errno: Errno) -> OpenError {
