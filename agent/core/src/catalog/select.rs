@@ -1,13 +1,16 @@
 //! The one predicate for "offered" and "selected".
 
+mod cover;
+mod judge;
+
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::model::{
-    Credential, Gateway, GatewayScope, Mapping, Owner, Provider, SelectionPolicy, Subject,
-};
+use super::model::{Credential, Mapping, Owner, Provider, SelectionPolicy, Subject};
 use super::{Catalog, Why};
 use crate::id::{CredentialId, GatewayId, ProviderId};
-use crate::wireguard::{ConflictKey, conflict_keys};
+use crate::wireguard::ConflictKey;
+use cover::Cover;
+use judge::{Held, Way};
 
 /// Live connections, as the store counts them.
 pub trait InUse {
@@ -48,10 +51,11 @@ pub fn explain(
     subject: &Subject,
     gateway: GatewayId,
 ) -> Result<Offer, Vec<Why>> {
-    let Some(gateway) = catalog.gateway(gateway) else { return Err(vec![Why::NoSuchGateway]) };
+    let Some(at) = catalog.gateway_at(gateway) else { return Err(vec![Why::NoSuchGateway]) };
     let asking = Asking { catalog, in_use, subject };
-    let mut reasons = asking.against_gateway(gateway);
-    let (candidates, against_credentials) = asking.credentials_for(gateway);
+    let way = asking.way(at);
+    let mut reasons = asking.against_way(&way);
+    let (candidates, against_credentials) = asking.credentials_for(&way);
     if candidates.is_empty() {
         reasons.extend(against_credentials);
     }
@@ -63,9 +67,9 @@ pub fn offers(catalog: &Catalog, in_use: &impl InUse, subject: &Subject) -> Vec<
     let asking = Asking { catalog, in_use, subject };
     let mut offered = Vec::new();
     for (provider, reach) in asking.reaches() {
-        if let Some(provider) = catalog.provider(provider).filter(|provider| provider.enabled) {
-            offered.extend(asking.offers_of(provider, &reach));
-        }
+        let ways = catalog.gateway_positions_of(provider).iter().map(|at| asking.way(*at));
+        offered
+            .extend(ways.filter(|way| asking.reaches_way(&reach, way)).map(|way| way.gateway.id));
     }
     offered.sort();
     offered
@@ -78,36 +82,43 @@ struct Asking<'a, U> {
     subject: &'a Subject,
 }
 
-/// A credential with the public key that belongs to it.
-#[derive(Clone, Copy)]
-struct Held<'a> {
-    credential: &'a Credential,
-    public_key: Option<&'a [u8; 32]>,
+/// What a subject has of one provider.
+#[derive(Default)]
+struct Reach<'a> {
+    /// Enabled mappings.
+    mapped: Cover<()>,
+    /// Credentials that fit and are below their limit.
+    opened: Cover<Held<'a>>,
 }
 
 impl<'a, U: InUse> Asking<'a, U> {
-    fn against_gateway(&self, gateway: &Gateway) -> Vec<Why> {
+    fn way(&self, at: usize) -> Way<'a> {
+        let gateway = &self.catalog.records.gateways[at];
+        let provider = self.catalog.provider(gateway.provider_id);
+        Way {
+            provider: provider.expect("a catalog's references lead somewhere"),
+            gateway,
+            config: self.catalog.wireguard[at].as_ref(),
+        }
+    }
+
+    fn against_way(&self, way: &Way<'_>) -> Vec<Why> {
         let mut reasons = Vec::new();
-        if !self.provider_of(gateway).enabled {
+        if !way.provider.enabled {
             reasons.push(Why::ProviderDisabled);
         }
-        if !gateway.enabled {
+        if !way.gateway.enabled {
             reasons.push(Why::GatewayDisabled);
         }
-        reasons.extend(self.against_mapping(gateway));
+        reasons.extend(self.against_mapping(way));
         reasons
     }
 
-    fn provider_of(&self, gateway: &Gateway) -> &'a Provider {
-        let provider = self.catalog.provider(gateway.provider_id);
-        provider.expect("a catalog's references lead somewhere")
-    }
-
-    fn against_mapping(&self, gateway: &Gateway) -> Option<Why> {
+    fn against_mapping(&self, way: &Way<'_>) -> Option<Why> {
         let allows = |mapping: &Mapping| {
-            mapping.provider_id == gateway.provider_id
+            mapping.provider_id == way.provider.id
                 && mapping.enabled
-                && mapping.gateways.allows(gateway.id)
+                && mapping.gateways.allows(way.gateway.id)
         };
         if self.mappings(&self.mapping_owners()).any(allows) {
             None
@@ -116,6 +127,75 @@ impl<'a, U: InUse> Asking<'a, U> {
         } else {
             Some(Why::NoMapping)
         }
+    }
+
+    /// The usable credentials in the order to be tried, and what is against the others.
+    fn credentials_for(&self, way: &Way<'_>) -> (Vec<Candidate>, Vec<Why>) {
+        let of_provider = |held: &Held<'_>| held.credential.provider_id == way.provider.id;
+        let mut held: Vec<_> = self.credentials().filter(of_provider).collect();
+        if held.is_empty() {
+            return (Vec::new(), vec![Why::NoCredential]);
+        }
+        held.sort_by_cached_key(|held| self.rank(way.provider, held.credential));
+        let mut candidates = Vec::new();
+        let mut reasons = Vec::new();
+        for held in held {
+            match self.judge(way, &held) {
+                Ok(()) => candidates.push(self.candidate(way, &held)),
+                Err(against) => reasons.push(against.why(held.credential)),
+            }
+        }
+        (candidates, reasons)
+    }
+
+    /// What comes first is tried first.
+    fn rank(&self, provider: &Provider, credential: &Credential) -> (u32, CredentialId) {
+        let before_id = match provider.selection {
+            SelectionPolicy::Id => 0,
+            SelectionPolicy::LeastUsed => self.in_use.credential(credential.id),
+            SelectionPolicy::ScopeFirst => match credential.owner {
+                Owner::Workspace(_) => 0,
+                Owner::User(_) => 1,
+                Owner::Group(_) => 2,
+            },
+        };
+        (before_id, credential.id)
+    }
+
+    fn candidate(&self, way: &Way<'_>, held: &Held<'_>) -> Candidate {
+        let Held { credential, .. } = held;
+        Candidate {
+            credential: credential.id,
+            limit: self.catalog.limit(credential),
+            account: credential.account.clone().map(|account| (way.provider.id, account)),
+            conflict_keys: way.conflict_keys(held).collect(),
+        }
+    }
+
+    /// The enabled providers of which the subject has a mapping. What does not depend on the
+    /// gateway is asked here, once.
+    fn reaches(&self) -> BTreeMap<ProviderId, Reach<'a>> {
+        let mut reaches: BTreeMap<_, Reach<'_>> = BTreeMap::new();
+        for mapping in self.mappings(&self.mapping_owners()).filter(|mapping| mapping.enabled) {
+            reaches.entry(mapping.provider_id).or_default().mapped.add(&mapping.gateways, ());
+        }
+        reaches.retain(|id, _| self.catalog.provider(*id).is_some_and(|it| it.enabled));
+        for held in self.credentials() {
+            let provider = held.credential.provider_id;
+            let provider = reaches.get_mut(&provider).zip(self.catalog.provider(provider));
+            let Some((reach, provider)) = provider else { continue };
+            if judge::fits(provider, held.credential).is_ok() && self.has_room(&held).is_ok() {
+                reach.opened.add(&held.credential.gateways, held);
+            }
+        }
+        reaches
+    }
+
+    fn reaches_way(&self, reach: &Reach<'_>, way: &Way<'_>) -> bool {
+        let id = way.gateway.id;
+        let opens =
+            |held: &Held<'_>| way.opened_by(held).is_ok() && self.has_free_key(way, held).is_ok();
+        way.gateway.enabled && reach.mapped.has(id) && reach.opened.of(id).any(opens)
     }
 
     /// Everybody whom the subject may act for.
@@ -153,193 +233,5 @@ impl<'a, U: InUse> Asking<'a, U> {
             credential: &records.credentials[*at],
             public_key: public_keys[*at].as_ref(),
         })
-    }
-
-    /// The usable credentials in the order to be tried, and what is against the others.
-    fn credentials_for(&self, gateway: &Gateway) -> (Vec<Candidate>, Vec<Why>) {
-        let provider = self.provider_of(gateway);
-        let mut held: Vec<_> =
-            self.credentials().filter(|held| held.credential.provider_id == provider.id).collect();
-        if held.is_empty() {
-            return (Vec::new(), vec![Why::NoCredential]);
-        }
-        held.sort_by_cached_key(|held| self.rank(provider, held.credential));
-        let mut candidates = Vec::new();
-        let mut reasons = Vec::new();
-        for held in held {
-            match self.judge(provider, held, gateway) {
-                Ok(()) => candidates.push(self.candidate(provider, held, gateway)),
-                Err(why) => reasons.push(why),
-            }
-        }
-        (candidates, reasons)
-    }
-
-    /// What comes first is tried first.
-    fn rank(&self, provider: &Provider, credential: &Credential) -> (u32, CredentialId) {
-        let before_id = match provider.selection {
-            SelectionPolicy::Id => 0,
-            SelectionPolicy::LeastUsed => self.in_use.credential(credential.id),
-            SelectionPolicy::ScopeFirst => match credential.owner {
-                Owner::Workspace(_) => 0,
-                Owner::User(_) => 1,
-                Owner::Group(_) => 2,
-            },
-        };
-        (before_id, credential.id)
-    }
-
-    fn judge(&self, provider: &Provider, held: Held<'_>, gateway: &Gateway) -> Result<(), Why> {
-        fits(provider, held.credential)?;
-        self.opens(held.credential, gateway)?;
-        self.has_room(held.credential)?;
-        self.has_free_key(provider, held, gateway)
-    }
-
-    fn opens(&self, credential: &Credential, gateway: &Gateway) -> Result<(), Why> {
-        let (id, name) = named(credential);
-        if !credential.gateways.allows(gateway.id) {
-            return Err(Why::CredentialNotFor { credential: id, name });
-        }
-        let config = self.catalog.wireguard(gateway.id);
-        let has_address = config.is_none_or(|config| !config.addresses.is_empty());
-        if !has_address && credential.overrides.addresses.is_empty() {
-            return Err(Why::NoAddress { credential: id, name });
-        }
-        Ok(())
-    }
-
-    fn has_room(&self, credential: &Credential) -> Result<(), Why> {
-        let Some(limit) = self.catalog.limit(credential) else { return Ok(()) };
-        let in_use = match &credential.account {
-            Some(account) => self.in_use.account(credential.provider_id, account),
-            None => self.in_use.credential(credential.id),
-        };
-        if in_use < limit {
-            return Ok(());
-        }
-        let (credential, name) = named(credential);
-        Err(Why::LimitReached { credential, name, in_use, limit })
-    }
-
-    fn has_free_key(
-        &self,
-        provider: &Provider,
-        held: Held<'_>,
-        gateway: &Gateway,
-    ) -> Result<(), Why> {
-        if self.conflict_keys(provider, held, gateway).any(|key| self.in_use.key_taken(&key)) {
-            let (credential, name) = named(held.credential);
-            return Err(Why::KeyInUse { credential, name });
-        }
-        Ok(())
-    }
-
-    fn conflict_keys(
-        &self,
-        provider: &Provider,
-        held: Held<'a>,
-        gateway: &Gateway,
-    ) -> impl Iterator<Item = ConflictKey> {
-        let sharing = provider.key_sharing;
-        let config = self.catalog.wireguard(gateway.id);
-        let both = held.public_key.zip(config);
-        both.into_iter().flat_map(move |(key, config)| conflict_keys(key, config, sharing))
-    }
-
-    fn candidate(&self, provider: &Provider, held: Held<'_>, gateway: &Gateway) -> Candidate {
-        let credential = held.credential;
-        Candidate {
-            credential: credential.id,
-            limit: self.catalog.limit(credential),
-            account: credential.account.clone().map(|account| (provider.id, account)),
-            conflict_keys: self.conflict_keys(provider, held, gateway).collect(),
-        }
-    }
-
-    /// The providers of which the subject has at least one mapping.
-    fn reaches(&self) -> BTreeMap<ProviderId, Reach<'a>> {
-        let mut reaches: BTreeMap<_, Reach<'_>> = BTreeMap::new();
-        for mapping in self.mappings(&self.mapping_owners()).filter(|mapping| mapping.enabled) {
-            reaches.entry(mapping.provider_id).or_default().mapped.add(&mapping.gateways, ());
-        }
-        for held in self.credentials() {
-            let Some(reach) = reaches.get_mut(&held.credential.provider_id) else { continue };
-            if self.has_room(held.credential).is_ok() {
-                reach.opened.add(&held.credential.gateways, held);
-            }
-        }
-        reaches
-    }
-
-    fn offers_of(
-        &self,
-        provider: &'a Provider,
-        reach: &Reach<'a>,
-    ) -> impl Iterator<Item = GatewayId> {
-        let usable = |gateway: &Gateway| {
-            gateway.enabled
-                && reach.mapped.of(gateway.id).next().is_some()
-                && reach
-                    .opened
-                    .of(gateway.id)
-                    .any(|held| self.judge(provider, *held, gateway).is_ok())
-        };
-        self.catalog.gateways_of(provider.id).filter(move |it| usable(it)).map(|it| it.id)
-    }
-}
-
-fn named(credential: &Credential) -> (CredentialId, String) {
-    (credential.id, credential.name.clone())
-}
-
-/// Whether a credential can be used at this provider at all.
-fn fits(provider: &Provider, credential: &Credential) -> Result<(), Why> {
-    let (id, name) = named(credential);
-    if !credential.enabled {
-        return Err(Why::CredentialDisabled { credential: id, name });
-    }
-    if !credential.secret.fits(provider.kind) {
-        return Err(Why::SecretDoesNotFit { credential: id, name });
-    }
-    Ok(())
-}
-
-/// What a subject has of one provider.
-#[derive(Default)]
-struct Reach<'a> {
-    /// Mappings, by the gateways they allow.
-    mapped: Cover<()>,
-    /// Credentials below their limit, by the gateways they open.
-    opened: Cover<Held<'a>>,
-}
-
-/// Things by the gateways they are for, so that a long menu does not ask each thing about each
-/// gateway.
-struct Cover<T> {
-    everywhere: Vec<T>,
-    selected: BTreeMap<GatewayId, Vec<T>>,
-}
-
-impl<T> Default for Cover<T> {
-    fn default() -> Self {
-        Self { everywhere: Vec::new(), selected: BTreeMap::new() }
-    }
-}
-
-impl<T: Copy> Cover<T> {
-    fn add(&mut self, scope: &GatewayScope, thing: T) {
-        match scope {
-            GatewayScope::All => self.everywhere.push(thing),
-            GatewayScope::Selected(ids) => {
-                for id in ids {
-                    self.selected.entry(*id).or_default().push(thing);
-                }
-            }
-        }
-    }
-
-    fn of(&self, gateway: GatewayId) -> impl Iterator<Item = &T> {
-        self.everywhere.iter().chain(self.selected.get(&gateway).into_iter().flatten())
     }
 }

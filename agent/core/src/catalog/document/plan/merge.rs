@@ -307,7 +307,7 @@ impl<F: FnMut() -> Uuid> Merge<F> {
     fn unless_flawed<T>(&mut self, value: Result<T, Flaw>, path: &str) -> Option<T> {
         value
             .map_err(|(field, why)| {
-                let field = format!("{path}.{field}");
+                let field = field.map_or(path.to_owned(), |field| format!("{path}.{field}"));
                 self.findings.push(Finding::fault(why).about(field));
             })
             .ok()

@@ -5,8 +5,8 @@ use crate::catalog::model::{Credential, CredentialSecret, WireguardOverrides};
 use crate::secret::Secret;
 use crate::wireguard::key;
 
-/// What is wrong with a secret, and in which field.
-pub(super) type Flaw = (&'static str, String);
+/// What is wrong with a secret, and in which field; in none when it is missing.
+pub(super) type Flaw = (Option<&'static str>, String);
 
 /// The entry's secret; what it leaves out is that of the record there is.
 pub(super) fn secret(
@@ -23,7 +23,7 @@ pub(super) fn secret(
         return login(entry, old);
     }
     let missing = "no secret: expected private_key, or username and password, or custom";
-    old.map(|old| old.secret.clone()).ok_or_else(|| ("name", missing.to_owned()))
+    old.map(|old| old.secret.clone()).ok_or_else(|| (None, missing.to_owned()))
 }
 
 fn login(entry: &CredentialEntry, old: Option<&Credential>) -> Result<CredentialSecret, Flaw> {
@@ -34,10 +34,10 @@ fn login(entry: &CredentialEntry, old: Option<&Credential>) -> Result<Credential
         Some(CredentialSecret::PrivateKey(_) | CredentialSecret::Custom(_)) | None => (None, None),
     };
     let username = entry.username.as_ref().or(old_username);
-    let username = username.ok_or_else(|| ("username", "missing".to_owned()))?;
+    let username = username.ok_or_else(|| (Some("username"), "missing".to_owned()))?;
     let password = match &entry.password {
         Some(text) => without_line_break(opened("password", text)?),
-        None => old_password.cloned().ok_or_else(|| ("password", "missing".to_owned()))?,
+        None => old_password.cloned().ok_or_else(|| (Some("password"), "missing".to_owned()))?,
     };
     Ok(CredentialSecret::UserPassword { username: username.clone(), password })
 }
@@ -68,13 +68,14 @@ pub(super) fn overrides(
 }
 
 fn private_key(field: &'static str, text: &Text) -> Result<Secret<[u8; 32]>, Flaw> {
-    key::secret_key(opened(field, text)?.expose().trim()).map_err(|why| (field, why.to_string()))
+    key::secret_key(opened(field, text)?.expose().trim())
+        .map_err(|why| (Some(field), why.to_string()))
 }
 
 /// The text, which must not be a file any more.
 pub(super) fn opened<'a>(field: &'static str, text: &'a Text) -> Result<&'a Secret<String>, Flaw> {
     match text {
         Text::Inline(text) => Ok(text),
-        Text::File(_) => Err((field, "names a file that was not brought in".to_owned())),
+        Text::File(_) => Err((Some(field), "names a file that was not brought in".to_owned())),
     }
 }
