@@ -100,7 +100,7 @@ impl Peer {
     }
 
     /// Hears any source until an authentic message comes.
-    pub fn listen(&mut self) -> std::io::Result<()> {
+    pub fn listen(&mut self) -> io::Result<()> {
         self.socket.listen()
     }
 
@@ -183,8 +183,10 @@ impl Peer {
     /// Sends what boringtun has to say to a handshake message.
     fn answer(&mut self, message: Message, len: usize, from: SocketAddr, turn: &mut Turn) {
         if let Some(Message::Cookie) = Message::parse(&turn.inner[..len]) {
-            // Under load boringtun answers before it knows who asks: nothing is authentic yet.
-            self.count_sent(self.socket.reply(&turn.inner[..len], from));
+            // Under load boringtun answers before it knows who asks. Strangers get no answer.
+            if from == self.socket.remote() {
+                self.transmit(&turn.inner[..len], turn.now);
+            }
             return;
         }
         self.settle(from, turn);

@@ -51,7 +51,9 @@ pub enum Command {
         /// What the socket is connected to.
         endpoint: SocketAddr,
     },
-    /// Let any source's authenticated packet move the peer's endpoint until one does.
+    /// Let any source's authenticated packet move the peer's endpoint, until the first of them
+    /// comes: from elsewhere ([`Event::Moved`]) or from where the peer was. The socket stays the
+    /// same; it is connected to the new endpoint.
     Listen {
         /// Which tunnel.
         tunnel: TunnelId,

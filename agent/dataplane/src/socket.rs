@@ -1,27 +1,20 @@
-//! A peer's UDP socket: one datagram a call, connected or listening to any source.
+//! A peer's UDP socket: one datagram a call, from the remote or, while it listens, from anybody.
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use egress_linux::udp;
 use rustix::io::{self, Errno};
-use rustix::net::{self, RecvFlags, SendFlags, SocketType, sockopt};
+use rustix::net::{self, AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, sockopt};
 
-/// The socket and where its datagrams go.
+/// The connected socket and where its datagrams go.
 #[derive(Debug)]
 pub struct Socket {
     fd: OwnedFd,
     remote: SocketAddr,
-    reach: Reach,
-}
-
-/// Whom the kernel lets through.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Reach {
-    /// The remote only.
-    Connected,
-    /// Everybody.
-    Listening,
+    /// Hears everybody else on the same port. An IPv6 socket that was connected once never hears
+    /// others again, disconnected or not: the kernel keeps the remote's address.
+    ear: Option<OwnedFd>,
 }
 
 impl Socket {
@@ -30,7 +23,7 @@ impl Socket {
         if sockopt::socket_type(&fd)? != SocketType::DGRAM {
             return Err(Errno::PROTOTYPE);
         }
-        Ok(Self { fd, remote, reach: Reach::Connected })
+        Ok(Self { fd, remote, ear: None })
     }
 
     /// Where datagrams go.
@@ -38,28 +31,20 @@ impl Socket {
         self.remote
     }
 
+    /// What has to be watched besides the socket itself while it listens. It closes when that ends.
+    pub fn ear(&self) -> Option<BorrowedFd<'_>> {
+        self.ear.as_ref().map(AsFd::as_fd)
+    }
+
     /// Receives one datagram and its source; `None` when there is none. An error is the fate of an
     /// earlier datagram (ICMP) and does not come again.
     pub fn receive(&self, buffer: &mut [u8]) -> io::Result<Option<(usize, SocketAddr)>> {
-        let received = io::retry_on_intr(|| self.try_receive(buffer));
-        match received {
-            Ok(received) => Ok(Some(received)),
-            Err(Errno::AGAIN) => Ok(None),
-            Err(error) => Err(error),
-        }
-    }
-
-    fn try_receive(&self, buffer: &mut [u8]) -> io::Result<(usize, SocketAddr)> {
-        match self.reach {
-            Reach::Connected => {
-                let (len, _) = net::recv(&self.fd, buffer, RecvFlags::DONTWAIT)?;
-                Ok((len, self.remote))
-            }
-            Reach::Listening => {
-                let (len, _, from) = net::recvfrom(&self.fd, buffer, RecvFlags::DONTWAIT)?;
-                let from = from.and_then(|from| SocketAddr::try_from(from).ok());
-                Ok((len, from.unwrap_or(self.remote)))
-            }
+        let received = io::retry_on_intr(|| net::recv(&self.fd, &mut *buffer, RecvFlags::DONTWAIT));
+        match (received, &self.ear) {
+            (Ok((len, _)), _) => Ok(Some((len, self.remote))),
+            (Err(Errno::AGAIN), Some(ear)) => receive_from(ear, buffer),
+            (Err(Errno::AGAIN), None) => Ok(None),
+            (Err(error), _) => Err(error),
         }
     }
 
@@ -74,46 +59,46 @@ impl Socket {
     }
 
     fn try_send(&self, datagram: &[u8]) -> io::Result<()> {
-        match self.reach {
-            Reach::Connected => {
-                io::retry_on_intr(|| net::send(&self.fd, datagram, FLAGS)).map(drop)
-            }
-            Reach::Listening => self.send_to(datagram, self.remote),
-        }
+        let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
+        io::retry_on_intr(|| net::send(&self.fd, datagram, flags)).map(drop)
     }
 
-    /// Sends one datagram back to where one came from, without settling on it.
-    pub fn reply(&self, datagram: &[u8], from: SocketAddr) -> io::Result<()> {
-        match self.reach {
-            Reach::Connected => self.send(datagram),
-            Reach::Listening => self.send_to(datagram, from),
-        }
-    }
-
-    fn send_to(&self, datagram: &[u8], to: SocketAddr) -> io::Result<()> {
-        io::retry_on_intr(|| net::sendto(&self.fd, datagram, FLAGS, &to)).map(drop)
-    }
-
-    /// Lets any source's datagrams through, on the same port.
-    pub fn listen(&mut self) -> std::io::Result<()> {
-        if self.reach == Reach::Listening {
+    /// Hears anybody from now on, on the port it has.
+    pub fn listen(&mut self) -> io::Result<()> {
+        if self.ear.is_some() {
             return Ok(());
         }
-        udp::disconnect(&self.fd)?;
-        self.reach = Reach::Listening;
+        let port = SocketAddr::try_from(net::getsockname(&self.fd)?)?.port();
+        let (family, any) = match self.remote {
+            SocketAddr::V4(_) => (AddressFamily::INET, Ipv4Addr::UNSPECIFIED.into()),
+            SocketAddr::V6(_) => (AddressFamily::INET6, Ipv6Addr::UNSPECIFIED.into()),
+        };
+        let ear = net::socket_with(family, SocketType::DGRAM, SocketFlags::CLOEXEC, None)?;
+        if self.remote.is_ipv6() {
+            sockopt::set_ipv6_v6only(&ear, true)?;
+        }
+        // Both have to agree to share the port. The remote's datagrams still come to the one that
+        // is connected to it.
+        sockopt::set_socket_reuseaddr(&self.fd, true)?;
+        sockopt::set_socket_reuseaddr(&ear, true)?;
+        let bound = net::bind(&ear, &SocketAddr::new(any, port));
+        sockopt::set_socket_reuseaddr(&self.fd, false)?;
+        self.ear = bound.map(|()| Some(ear))?;
         Ok(())
     }
 
-    /// An authentic datagram came from there: hear nobody else from now on. True when the remote
-    /// is another one than before. Does nothing when the socket is connected.
+    /// An authentic datagram came from there: hears nobody else from now on. True when the remote
+    /// is another one than before. Does nothing when it does not listen.
     pub fn settle(&mut self, from: SocketAddr) -> std::io::Result<bool> {
-        if self.reach == Reach::Connected {
+        if self.ear.is_none() {
             return Ok(false);
         }
-        udp::reconnect(&self.fd, from)?;
-        self.reach = Reach::Connected;
         let moved = from != self.remote;
-        self.remote = from;
+        if moved {
+            udp::reconnect(&self.fd, from)?;
+            self.remote = from;
+        }
+        self.ear = None;
         Ok(moved)
     }
 
@@ -123,7 +108,13 @@ impl Socket {
     }
 }
 
-const FLAGS: SendFlags = SendFlags::DONTWAIT.union(SendFlags::NOSIGNAL);
+fn receive_from(ear: &OwnedFd, buffer: &mut [u8]) -> io::Result<Option<(usize, SocketAddr)>> {
+    match io::retry_on_intr(|| net::recvfrom(ear, &mut *buffer, RecvFlags::DONTWAIT)) {
+        Ok((len, _, Some(from))) => Ok(Some((len, SocketAddr::try_from(from)?))),
+        Ok((_, _, None)) | Err(Errno::AGAIN) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
 
 impl AsFd for Socket {
     fn as_fd(&self) -> BorrowedFd<'_> {
@@ -133,7 +124,7 @@ impl AsFd for Socket {
 
 #[cfg(test)]
 mod tests {
-    use std::net::{Ipv4Addr, UdpSocket};
+    use std::net::UdpSocket;
     use std::time::Duration;
 
     use super::*;
@@ -144,13 +135,12 @@ mod tests {
         socket
     }
 
-    /// A socket whose port the kernel chose, connected to `remote`.
     fn connected(remote: &UdpSocket) -> (Socket, SocketAddr) {
         let remote = remote.local_addr().unwrap();
-        let local = bound(if remote.is_ipv4() { "127.0.0.1:0" } else { "[::1]:0" });
-        local.connect(remote).unwrap();
-        let address = local.local_addr().unwrap();
-        (Socket::new(local.into(), remote).unwrap(), address)
+        let options = udp::Options { mark: None, buffer: 4096 };
+        let socket = Socket::new(udp::connected(remote, &options).unwrap(), remote).unwrap();
+        let local = SocketAddr::try_from(net::getsockname(&socket).unwrap()).unwrap();
+        (socket, local)
     }
 
     fn hear(socket: &Socket) -> Option<SocketAddr> {
@@ -158,29 +148,34 @@ mod tests {
         socket.receive(&mut [0; 16]).unwrap().map(|(_, from)| from)
     }
 
-    fn a_listening_socket_hears_all_and_a_settled_one_its_remote(any: &str) {
-        let (first, second) = (bound(any), bound(any));
+    fn it_hears_all_while_it_listens_then_one(any: &str, other: &str) {
+        let (first, second) = (bound(any), bound(other));
         let (mut socket, address) = connected(&first);
+        let (at_first, at_second) = (first.local_addr().unwrap(), second.local_addr().unwrap());
         second.send_to(b"x", address).unwrap();
         assert_eq!(hear(&socket), None);
 
         socket.listen().unwrap();
         second.send_to(b"x", address).unwrap();
-        assert_eq!(hear(&socket), Some(second.local_addr().unwrap()));
+        assert_eq!(hear(&socket), Some(at_second));
+        first.send_to(b"x", address).unwrap();
+        assert_eq!(hear(&socket), Some(at_first));
         socket.send(b"still to the first").unwrap();
-        assert_eq!(first.recv_from(&mut [0; 32]).unwrap().1.port(), address.port());
+        assert_eq!(first.recv_from(&mut [0; 32]).unwrap().1, address);
 
-        assert!(socket.settle(second.local_addr().unwrap()).unwrap());
+        assert!(socket.settle(at_second).unwrap());
         first.send_to(b"x", address).unwrap();
         assert_eq!(hear(&socket), None);
         socket.send(b"now to the second").unwrap();
-        assert_eq!(second.recv_from(&mut [0; 32]).unwrap().1, address);
+        assert_eq!(second.recv_from(&mut [0; 32]).unwrap().1.port(), address.port());
+        second.send_to(b"x", address).unwrap();
+        assert_eq!(hear(&socket), Some(at_second));
     }
 
     #[test]
-    fn a_listening_socket_keeps_its_port_hears_all_and_settles() {
-        a_listening_socket_hears_all_and_a_settled_one_its_remote("127.0.0.1:0");
-        a_listening_socket_hears_all_and_a_settled_one_its_remote("[::1]:0");
+    fn a_socket_hears_all_while_it_listens_then_the_one_it_settles_on() {
+        it_hears_all_while_it_listens_then_one("127.0.0.1:0", "127.0.0.2:0");
+        it_hears_all_while_it_listens_then_one("[::1]:0", "[::1]:0");
     }
 
     #[test]
@@ -191,8 +186,7 @@ mod tests {
         drop(remote);
         socket.send(b"x").unwrap();
         std::thread::sleep(Duration::from_millis(20));
-        let remote = UdpSocket::bind(port).unwrap();
-        remote.set_read_timeout(Some(Duration::from_secs(2))).unwrap();
+        let remote = bound(&port.to_string());
         socket.send(b"y").unwrap();
         assert_eq!(remote.recv(&mut [0; 4]).unwrap(), 1);
         assert_eq!(socket.receive(&mut [0; 4]).unwrap(), None);

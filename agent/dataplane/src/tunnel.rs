@@ -160,7 +160,7 @@ impl Tunnel {
     pub fn listen(&mut self, index: u16) -> Result<(), TunnelError> {
         let tunnel = self.id();
         let listened = self.peer_mut(index)?.listen();
-        listened.map_err(|source| TunnelError::Socket { tunnel, peer: index, source })
+        listened.map_err(|errno| TunnelError::Socket { tunnel, peer: index, source: errno.into() })
     }
 
     fn peer_mut(&mut self, index: u16) -> Result<&mut Peer, TunnelError> {

@@ -172,7 +172,7 @@ impl Worker {
             Task::SetEndpoint { peer, endpoint, fds } => {
                 self.set_endpoint(tunnel, peer, endpoint, fds)?;
             }
-            Task::Listen { peer } => self.tunnels.find(tunnel)?.1.listen(peer)?,
+            Task::Listen { peer } => self.listen(tunnel, peer)?,
             Task::Remove => self.remove(tunnel),
             Task::Export => {
                 let (_, tunnel) = self.tunnels.find(tunnel)?;
@@ -225,6 +225,17 @@ impl Worker {
         tunnel.start_handshake(peer, &mut self.turn)?;
         self.quicken();
         Ok(())
+    }
+
+    fn listen(&mut self, id: TunnelId, peer: u16) -> Result<(), TunnelError> {
+        let (slot, tunnel) = self.tunnels.find(id)?;
+        if tunnel.socket(peer)?.ear().is_some() {
+            return Ok(());
+        }
+        tunnel.listen(peer)?;
+        let Some(ear) = tunnel.socket(peer)?.ear() else { return Ok(()) };
+        let watched = self.poller.watch(ear, Source::Peer { slot, index: peer });
+        watched.map_err(|errno| TunnelError::Watch { tunnel: id, source: errno.into() })
     }
 
     fn remove(&mut self, tunnel: TunnelId) {

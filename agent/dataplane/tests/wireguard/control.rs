@@ -1,0 +1,186 @@
+//! Control's side of the protocol, and the data plane as a process.
+
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::PathBuf;
+use std::process::{Child, Command, ExitCode, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+use egress_dataplane::protocol::{
+    Command as Ask, Event, Message, PACKET_MAX, Reply, Request, TunnelConfig, TunnelId, TunnelStats,
+};
+use egress_dataplane::{Options, run};
+use egress_linux::{handover, process, seqpacket, udp};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+
+/// The argument that makes this binary the data plane.
+pub const DATA_PLANE: &str = "be-the-data-plane";
+/// A user without any privilege.
+pub const NOBODY: u32 = 65_534;
+
+pub fn be_the_data_plane() -> ExitCode {
+    let listener = handover::take_stdin().unwrap();
+    run(listener, Options { workers: 2 }).unwrap();
+    ExitCode::SUCCESS
+}
+
+/// A data-plane process without privileges; dropped, it is killed.
+pub struct DataPlane {
+    pub process: Child,
+    pub path: PathBuf,
+}
+
+impl DataPlane {
+    pub fn start() -> Self {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let path = PathBuf::from(format!("/run/data-plane-{number}"));
+        let listener = seqpacket::bind(&path).unwrap();
+        // The binary may stand where nobody else may look.
+        let mut command = Command::new("/proc/self/exe");
+        command.arg(DATA_PLANE).stdin(Stdio::from(listener));
+        Self { process: process::spawn_as(command, NOBODY, NOBODY).unwrap(), path }
+    }
+
+    /// A new connection, which is control from now on.
+    pub fn control(&self) -> Control {
+        let deadline = Instant::now() + Duration::from_secs(5);
+        loop {
+            match seqpacket::connect(&self.path) {
+                Ok(fd) => return Control::new(fd),
+                // It is not listening yet.
+                Err(_) if Instant::now() < deadline => std::thread::sleep(Duration::from_millis(5)),
+                Err(error) => panic!("connect to the data plane: {error}"),
+            }
+        }
+    }
+
+    /// How it ended, when it has within the time.
+    pub fn ended(&mut self, within: Duration) -> Option<bool> {
+        crate::traffic::within(within, || self.process.try_wait().unwrap().is_some())?;
+        Some(self.process.wait().unwrap().success())
+    }
+
+    /// CPU time it has used, in clock ticks of 10 ms.
+    pub fn cpu_ticks(&self) -> u64 {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.process.id())).unwrap();
+        let fields: Vec<&str> = stat.rsplit(')').next().unwrap().split_whitespace().collect();
+        fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap()
+    }
+}
+
+impl Drop for DataPlane {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+/// A connection to it.
+pub struct Control {
+    pub fd: OwnedFd,
+    number: u64,
+    news: VecDeque<Event>,
+}
+
+impl Control {
+    fn new(fd: OwnedFd) -> Self {
+        Self { fd, number: 0, news: VecDeque::new() }
+    }
+
+    /// Sends a request with descriptors and waits for its first answer.
+    pub fn ask(&mut self, command: Ask, fds: &[&OwnedFd]) -> (Reply, Vec<OwnedFd>) {
+        self.number += 1;
+        let request = Request { number: self.number, command };
+        let fds: Vec<_> = fds.iter().map(AsFd::as_fd).collect();
+        seqpacket::send(&self.fd, &postcard::to_stdvec(&request).unwrap(), &fds).unwrap();
+        self.answer()
+    }
+
+    /// The next answer to the last request.
+    fn answer(&mut self) -> (Reply, Vec<OwnedFd>) {
+        loop {
+            match self.hear(Duration::from_secs(5)).expect("an answer within 5 s") {
+                (Message::Event(event), _) => self.news.push_back(event),
+                (Message::Reply { number, reply }, fds) => {
+                    assert_eq!(number, self.number);
+                    return (reply, fds);
+                }
+            }
+        }
+    }
+
+    /// Asks for what has to be done.
+    pub fn order(&mut self, command: Ask, fds: &[&OwnedFd]) {
+        assert_eq!(self.ask(command, fds).0, Reply::Done);
+    }
+
+    /// Says hello and gives the tunnels that are carried.
+    pub fn hello(&mut self) -> Vec<TunnelId> {
+        let reply = self.ask(Ask::Hello, &[]).0;
+        let Reply::Hello { tunnels, .. } = reply else { panic!("{reply:?}") };
+        tunnels
+    }
+
+    /// Adds a tunnel with its device and sockets.
+    pub fn add(&mut self, config: TunnelConfig, fds: &[&OwnedFd]) {
+        self.order(Ask::Add(config), fds);
+    }
+
+    /// Why a request is refused.
+    pub fn refusal(&mut self, command: Ask, fds: &[&OwnedFd]) -> String {
+        let reply = self.ask(command, fds).0;
+        let Reply::Failed { reason } = reply else { panic!("{reply:?}") };
+        reason
+    }
+
+    /// The counts of the only tunnel.
+    pub fn stats(&mut self) -> TunnelStats {
+        let reply = self.ask(Ask::Stats, &[]).0;
+        let Reply::Stats { mut tunnels, more: false } = reply else { panic!("{reply:?}") };
+        assert_eq!(tunnels.len(), 1);
+        tunnels.remove(0)
+    }
+
+    /// The time until there is news of that kind; news before it is forgotten.
+    pub fn await_news(&mut self, within: Duration, wanted: impl Fn(&Event) -> bool) -> Duration {
+        let start = Instant::now();
+        while start.elapsed() < within {
+            let left = within.saturating_sub(start.elapsed());
+            let event = self.news.pop_front().or_else(|| match self.hear(left)? {
+                (Message::Event(event), _) => Some(event),
+                (Message::Reply { .. }, _) => panic!("an answer that nobody asked for"),
+            });
+            if event.is_some_and(|event| wanted(&event)) {
+                return start.elapsed();
+            }
+        }
+        panic!("no such news within {within:?}");
+    }
+
+    /// Whether the other side closes the connection within 5 s.
+    pub fn is_closed(&mut self) -> bool {
+        self.hear(Duration::from_secs(5)).is_none() && readable(&self.fd, Duration::ZERO)
+    }
+
+    fn hear(&mut self, within: Duration) -> Option<(Message, Vec<OwnedFd>)> {
+        if !readable(&self.fd, within) {
+            return None;
+        }
+        let mut buffer = vec![0; PACKET_MAX];
+        let (len, fds) = seqpacket::recv(&self.fd, &mut buffer).ok()??;
+        Some((postcard::from_bytes(&buffer[..len]).unwrap(), fds))
+    }
+}
+
+fn readable(fd: &OwnedFd, within: Duration) -> bool {
+    let mut fds = [PollFd::new(fd, PollFlags::IN)];
+    poll(&mut fds, Some(&Timespec::try_from(within).unwrap())).unwrap() == 1
+}
+
+/// A socket on the host, connected to a far end.
+pub fn socket(to: SocketAddr) -> OwnedFd {
+    udp::connected(to, &udp::Options { mark: None, buffer: 1 << 20 }).unwrap()
+}
