@@ -129,13 +129,23 @@ pub struct Log {
 }
 
 /// How a log line is written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum LogFormat {
     /// One object a line.
     Json,
     /// For people.
     Text,
+}
+
+impl LogFormat {
+    /// As it is written.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Json => "json",
+            Self::Text => "text",
+        }
+    }
 }
 
 impl Default for Config {

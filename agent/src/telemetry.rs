@@ -1,7 +1,7 @@
 //! The log: one JSON object or one line of text for each event, on standard error.
 
 use std::error::Error;
-use std::io;
+use std::io::{self, IsTerminal as _};
 
 use tracing_subscriber::EnvFilter;
 
@@ -13,7 +13,9 @@ pub fn start(log: &Log) {
     let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
     let _ = match log.format {
         LogFormat::Json => lines.json().flatten_event(true).with_current_span(true).try_init(),
-        LogFormat::Text => lines.with_target(false).try_init(),
+        LogFormat::Text => {
+            lines.with_target(false).with_ansi(io::stderr().is_terminal()).try_init()
+        }
     };
 }
 

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use listenfd::ListenFd;
+use sd_notify::NotifyState;
 use tokio::net::{TcpListener, UnixListener};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::Semaphore;
@@ -41,18 +42,47 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     let stop = stop_signal()?;
     let key = MasterKey::load_or_create(&config.store_key_path())?;
     let store = Store::open(&config.store_path(), key)?;
-    let launch =
-        Launch { socket_path: config.dataplane_socket_path(), settings: config.dataplane.clone() };
-    let metrics = Metrics::new();
-    let (dataplane, carried) = Dataplane::start(launch, metrics.clone()).await?;
     let events = Events::default();
-    let shell = Shell {
+    let metrics = Metrics::new();
+    let (dataplane, carried) = Dataplane::start(launch(&config), metrics.clone()).await?;
+    let shell = shell(&config, &store, &dataplane, &events, metrics)?;
+    let manager = Manager::new(shell);
+    manager.reconcile(&carried).await?;
+    manager.follow_the_host().context("watch the host's links")?;
+    let serving = Serving::start(&config, &manager, store.clone(), events)?;
+    info!(version = env!("CARGO_PKG_VERSION"), "ready");
+    // Nobody listens where there is no systemd.
+    let _ = sd_notify::notify(&[NotifyState::Ready]);
+
+    stop.await;
+    let _ = sd_notify::notify(&[NotifyState::Stopping]);
+    serving.stop(&manager, Duration::from_secs(config.sessions.stop_s)).await;
+    // Without it the data plane waits a while for another control.
+    let _ = dataplane.bye().await;
+    store.close().await;
+    info!("stopped");
+    Ok(())
+}
+
+fn launch(config: &Config) -> Launch {
+    Launch {
+        socket_path: config.dataplane_socket_path(),
+        settings: config.dataplane.clone(),
+        log: config.log.clone(),
+    }
+}
+
+fn shell(
+    config: &Config,
+    store: &Store,
+    dataplane: &Dataplane,
+    events: &Events,
+    metrics: Metrics,
+) -> anyhow::Result<Shell> {
+    let interface = config.sessions.interface.clone();
+    Ok(Shell {
         store: store.clone(),
-        wireguard: Wireguard {
-            dataplane: dataplane.clone(),
-            settings: config.wireguard.clone(),
-            interface: config.sessions.interface.clone(),
-        },
+        wireguard: Wireguard::new(dataplane.clone(), config.wireguard.clone(), interface),
         sessions: config.sessions.clone(),
         containment: config.containment.clone(),
         events: events.clone(),
@@ -61,21 +91,7 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
         deaths: Deaths::start().context("watch for the ends of namespaces")?,
         boot_id: egress_linux::netns::boot_id().context("read this boot's id")?,
         work: Semaphore::new(config.sessions.concurrency),
-    };
-    let manager = Manager::new(shell);
-    manager.reconcile(&carried).await?;
-    let serving = Serving::start(&config, &manager, store.clone(), events)?;
-    info!(version = env!("CARGO_PKG_VERSION"), "ready");
-    let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
-
-    stop.await;
-    let _ = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
-    serving.stop(&manager, Duration::from_secs(config.sessions.stop_s)).await;
-    // Without it the data plane waits a while for another control.
-    let _ = dataplane.bye().await;
-    store.close().await;
-    info!("stopped");
-    Ok(())
+    })
 }
 
 /// What answers on sockets.

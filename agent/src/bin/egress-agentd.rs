@@ -5,8 +5,9 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 use clap::{Parser, Subcommand};
-use egress_agent::config::{Config, ConfigError};
+use egress_agent::config::{Config, ConfigError, Log, LogFormat};
 use egress_agent::{app, telemetry};
+use rustix::thread::CapabilitySet;
 
 /// Gives each container on this host its own way out, through the VPN gateway chosen for it.
 #[derive(Parser)]
@@ -24,21 +25,41 @@ struct Arguments {
 
 const DEFAULT_CONFIG: &str = "/etc/egress-agent/agent.toml";
 
-#[derive(Subcommand)]
+/// What control needs: devices, rules and sockets; `setns`; other users' `/proc/PID/ns`; starting
+/// and ending a data plane of another user; giving the API's socket to its group. Not among them
+/// is reading or writing other users' files.
+const CAPABILITIES: CapabilitySet = CapabilitySet::NET_ADMIN
+    .union(CapabilitySet::SYS_ADMIN)
+    .union(CapabilitySet::SYS_PTRACE)
+    .union(CapabilitySet::SETUID)
+    .union(CapabilitySet::SETGID)
+    .union(CapabilitySet::SETPCAP)
+    .union(CapabilitySet::KILL)
+    .union(CapabilitySet::CHOWN);
+
+#[derive(Clone, Subcommand)]
 enum Role {
     /// Move packets for the control process that passes its socket as standard input.
     #[command(hide = true)]
     Dataplane {
-        /// Threads; 0 is one per core, at most 4.
-        #[arg(long, default_value_t = 0)]
+        /// Threads.
+        #[arg(long)]
         workers: usize,
+        /// As in `agent.toml`.
+        #[arg(long)]
+        log_format: LogFormat,
+        /// As in `agent.toml`.
+        #[arg(long)]
+        log_level: String,
     },
 }
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    let result = match arguments.role {
-        Some(Role::Dataplane { workers }) => dataplane(workers),
+    let result = match arguments.role.clone() {
+        Some(Role::Dataplane { workers, log_format: format, log_level: level }) => {
+            dataplane(workers, &Log { format, level })
+        }
         None => control(&arguments),
     };
     match result {
@@ -61,6 +82,8 @@ fn control(arguments: &Arguments) -> anyhow::Result<()> {
     telemetry::start(&config.log);
     egress_linux::process::harden_self().context("keep secrets out of core dumps")?;
     egress_linux::process::raise_nofile_limit().context("raise the limit of open files")?;
+    egress_linux::process::drop_capabilities_except(CAPABILITIES)
+        .context("give up the capabilities that are not needed")?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(app::run(config))
 }
@@ -78,8 +101,8 @@ fn configuration(arguments: &Arguments) -> Result<Config, ConfigError> {
     }
 }
 
-fn dataplane(workers: usize) -> anyhow::Result<()> {
-    telemetry::start(&egress_agent::config::Log::default());
+fn dataplane(workers: usize, log: &Log) -> anyhow::Result<()> {
+    telemetry::start(log);
     let listener = egress_linux::handover::take_stdin().context("take control's socket")?;
     Ok(egress_dataplane::run(listener, egress_dataplane::Options { workers })?)
 }

@@ -154,6 +154,11 @@ impl Driver {
             Command::Detach { release } => Some(Input::Detach { release }),
             Command::NamespaceGone => Some(Input::NamespaceGone),
             Command::Shutdown => Some(Input::Shutdown),
+            Command::HostChanged => {
+                let generation = self.machine.generation();
+                let changed = self.tunnel.as_mut().is_some_and(Standing::source_changed);
+                changed.then_some(Input::Silent { generation })
+            }
             Command::Measure(measured_tx) => {
                 // The scrape may have been given up meanwhile.
                 let _ = measured_tx.send(measure::measure(self).await);

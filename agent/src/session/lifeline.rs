@@ -20,6 +20,8 @@ pub enum Command {
     NamespaceGone,
     /// Deaths were lost: look whether the namespace is still there.
     LookForNamespace,
+    /// The host's links, addresses or routes are others: the way to the gateway may be too.
+    HostChanged,
     /// Read the counters.
     Measure(oneshot::Sender<Option<Measured>>),
     /// The agent stops.

@@ -7,6 +7,7 @@ mod container;
 mod deaths;
 mod driver;
 mod health;
+mod host;
 mod lifeline;
 mod manager;
 mod measure;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use egress_core::api::{Code, Refusal};
+use egress_core::api::{Code, Refusal, SessionState};
 use egress_core::firewall::{Opening, Policy};
 use egress_core::session::Action;
 use egress_linux::link;
@@ -123,7 +123,8 @@ async fn resolve(driver: &mut Driver) -> Result<(), Refusal> {
     let (Some(standing), Some(profile)) = (&mut driver.tunnel, &driver.profile) else {
         return Ok(());
     };
-    let again = driver.shell.wireguard.resolve_again(standing, profile).await;
+    let given_up = driver.row.state != SessionState::Connected;
+    let again = driver.shell.wireguard.resolve_again(standing, profile, given_up).await;
     again.map_err(|error| Refusal::from(error.reason()))
 }
 

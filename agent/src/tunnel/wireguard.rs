@@ -2,7 +2,7 @@
 //! its packets in the data plane's hands.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
@@ -14,7 +14,7 @@ use egress_linux::netns::{EnterError, Netns};
 use egress_linux::tun::{self, Device, Offload, TunError};
 use egress_linux::udp;
 use ipnet::IpNet;
-use tokio::sync::mpsc;
+use tokio::sync::{Mutex, mpsc};
 use tokio::task::spawn_blocking;
 
 use super::dataplane::{Adopted, Carried, Dataplane, DataplaneError, News};
@@ -41,6 +41,9 @@ pub struct Wireguard {
     pub settings: config::Wireguard,
     /// The device's name in a container.
     pub interface: String,
+    /// Held while a device is made or moved. The kernel does one at a time under its RTNL lock,
+    /// and many threads that wait there were measured to take four times as long as a queue here.
+    turn: Arc<Mutex<()>>,
 }
 
 /// A tunnel that the data plane carries.
@@ -53,6 +56,8 @@ pub struct Standing {
     pub mtu: u16,
     /// Where each peer's packets go.
     pub endpoints: Vec<SocketAddr>,
+    /// The host's address on the way to each peer, while there is a way.
+    pub sources: Vec<Option<IpAddr>>,
     /// The peer that the tunnel stands and falls with: the one with the default route, or else
     /// the first.
     pub main_peer: u16,
@@ -90,6 +95,16 @@ pub enum TunnelError {
     Broken,
 }
 
+impl Standing {
+    /// Whether the host now sends from another address than before, and remembers which.
+    pub fn source_changed(&mut self) -> bool {
+        let now = sources(&self.endpoints);
+        let changed = now.iter().zip(&self.sources).any(|(now, was)| now.is_some() && now != was);
+        self.sources = now;
+        changed
+    }
+}
+
 impl TunnelError {
     /// As the API tells it.
     pub fn reason(&self) -> Reason {
@@ -105,6 +120,11 @@ impl TunnelError {
 }
 
 impl Wireguard {
+    /// Makes tunnels that `dataplane` carries, with devices of this name.
+    pub fn new(dataplane: Dataplane, settings: config::Wireguard, interface: String) -> Self {
+        Self { dataplane, settings, interface, turn: Arc::default() }
+    }
+
     /// Brings a tunnel up in `netns`; its news, the first handshake among it, goes to `news_tx`.
     ///
     /// The handshake runs while the device is moved and configured. What an error or a dropped
@@ -132,7 +152,8 @@ impl Wireguard {
         self.dataplane.add(carried, news_tx).await?;
         self.settle(device, netns, interface(&self.interface, mtu, profile)).await?;
         let main_peer = main_peer(profile.peers().iter().map(|peer| peer.allowed_ips.as_slice()));
-        Ok(Standing { tunnel, device: held, mtu, endpoints, main_peer })
+        let sources = sources(&endpoints);
+        Ok(Standing { tunnel, device: held, mtu, endpoints, sources, main_peer })
     }
 
     /// Takes up a tunnel that the data plane carries from before a restart.
@@ -142,23 +163,26 @@ impl Wireguard {
         news_tx: mpsc::Sender<News>,
     ) -> Result<Standing, TunnelError> {
         let Adopted { device, config } = self.dataplane.adopt(tunnel, news_tx).await?;
-        let endpoints = config.peers.iter().map(|peer| peer.endpoint).collect();
+        let endpoints: Vec<_> = config.peers.iter().map(|peer| peer.endpoint).collect();
         let main_peer = main_peer(config.peers.iter().map(|peer| peer.allowed_ips.as_slice()));
-        Ok(Standing { tunnel, device, mtu: config.mtu, endpoints, main_peer })
+        let sources = sources(&endpoints);
+        Ok(Standing { tunnel, device, mtu: config.mtu, endpoints, sources, main_peer })
     }
 
-    /// Looks the peers' names up again. A peer whose address changed gets a new socket; the others
+    /// Looks the peers' names up again. A peer whose address is no longer among what its name
+    /// says, or was `given_up` where there are others, gets a socket to the next one; the others
     /// are listened for, in case they moved.
     pub async fn resolve_again(
         &self,
         standing: &mut Standing,
         profile: &Profile,
+        given_up: bool,
     ) -> Result<(), TunnelError> {
         for (index, peer) in profile.peers().iter().enumerate() {
             let number = u16::try_from(index).unwrap_or(u16::MAX);
             let found = addresses(&peer.endpoint).await?;
             let Some(known) = standing.endpoints.get_mut(index) else { continue };
-            if found.contains(known) && found.len() == 1 {
+            if found.contains(known) && (found.len() == 1 || !given_up) {
                 self.dataplane.listen(standing.tunnel, number).await?;
                 continue;
             }
@@ -195,6 +219,7 @@ impl Wireguard {
     ) -> Result<Device, TunnelError> {
         let (placement, name) = (self.settings.device, self.interface.clone());
         let netns = Arc::clone(netns);
+        let _turn = self.turn.lock().await;
         blocking(move || match placement {
             DevicePlacement::Moved => Ok(tun::create(&format!("eg{tunnel:x}"), mtu, Offload::Off)?),
             DevicePlacement::Inside => Ok(netns.run(|| tun::create(&name, mtu, Offload::Off))??),
@@ -208,14 +233,13 @@ impl Wireguard {
         netns: Arc<Netns>,
         interface: Interface,
     ) -> Result<(), TunnelError> {
-        let placement = self.settings.device;
-        blocking(move || {
-            if placement == DevicePlacement::Moved {
-                tun::move_into(device.index, &netns, &interface.name)?;
-            }
-            netns.run(|| link::configure(&interface))?.map_err(TunnelError::Configure)
-        })
-        .await
+        if self.settings.device == DevicePlacement::Moved {
+            let (index, name, netns) = (device.index, interface.name.clone(), Arc::clone(&netns));
+            let _turn = self.turn.lock().await;
+            blocking(move || Ok(tun::move_into(index, &netns, &name)?)).await?;
+        }
+        blocking(move || netns.run(|| link::configure(&interface))?.map_err(TunnelError::Configure))
+            .await
     }
 }
 
@@ -229,6 +253,22 @@ async fn blocking<T: Send + 'static>(
 fn after(found: &[SocketAddr], known: SocketAddr) -> SocketAddr {
     let next = found.iter().position(|address| *address == known).map_or(0, |index| index + 1);
     found[next % found.len()]
+}
+
+/// The address that the host's routes lead to each endpoint from.
+fn sources(endpoints: &[SocketAddr]) -> Vec<Option<IpAddr>> {
+    endpoints.iter().map(|endpoint| source(*endpoint).ok()).collect()
+}
+
+/// Connecting a UDP socket sends nothing: it only chooses the route.
+fn source(endpoint: SocketAddr) -> io::Result<IpAddr> {
+    let any: IpAddr = match endpoint {
+        SocketAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
+        SocketAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
+    };
+    let probe = UdpSocket::bind((any, 0))?;
+    probe.connect(endpoint)?;
+    Ok(probe.local_addr()?.ip())
 }
 
 fn main_peer<'a>(allowed_ips: impl Iterator<Item = &'a [IpNet]>) -> u16 {

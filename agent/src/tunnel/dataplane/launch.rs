@@ -4,6 +4,7 @@ use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
+use std::thread::available_parallelism;
 use std::time::Duration;
 
 use egress_linux::process::{PidFd, spawn_as};
@@ -16,12 +17,17 @@ use crate::config;
 /// How long a data plane that was just started has until it listens.
 const START: Duration = Duration::from_secs(5);
 
+/// Threads that are of use without being asked for.
+const WORKERS_MOST: usize = 4;
+
 /// How a data plane is started.
 pub struct Launch {
     /// Its socket, in a directory that only root enters.
     pub socket_path: PathBuf,
     /// Its user, group and threads.
     pub settings: config::Dataplane,
+    /// How it logs, on control's standard error.
+    pub log: config::Log,
 }
 
 impl Launch {
@@ -34,7 +40,9 @@ impl Launch {
     pub async fn start(&self) -> io::Result<Connection> {
         let listener = seqpacket::bind(&self.socket_path)?;
         let mut command = Command::new("/proc/self/exe");
-        command.arg("dataplane").arg("--workers").arg(self.settings.workers.to_string());
+        command.arg("dataplane").arg("--workers").arg(self.workers().to_string());
+        command.arg("--log-format").arg(self.log.format.as_str());
+        command.arg("--log-level").arg(&self.log.level);
         command.env_clear().current_dir("/");
         command.stdin(Stdio::from(listener)).stdout(Stdio::null()).stderr(Stdio::inherit());
         let mut child = spawn_as(command, self.settings.uid, self.settings.gid)?;
@@ -49,6 +57,13 @@ impl Launch {
                 return Err(io::Error::other("the data plane ended before it listened"));
             }
             sleep(Duration::from_millis(1)).await;
+        }
+    }
+
+    fn workers(&self) -> usize {
+        match self.settings.workers {
+            0 => available_parallelism().map_or(1, |cores| cores.get().min(WORKERS_MOST)),
+            workers => workers,
         }
     }
 

@@ -50,6 +50,8 @@ struct Supervisor {
     tunnels: BTreeMap<TunnelId, Tunnel>,
     waiting: HashMap<u64, Waiting>,
     next_number: u64,
+    /// Control is going, and the data plane may.
+    leaving: bool,
 }
 
 /// Finds or starts a data plane, and serves `jobs` until every handle is gone.
@@ -66,6 +68,7 @@ pub async fn start(
         tunnels: BTreeMap::new(),
         waiting: HashMap::new(),
         next_number: 1,
+        leaving: false,
     };
     tokio::spawn(supervisor.run(jobs));
     Ok(carried)
@@ -127,6 +130,7 @@ impl Supervisor {
                 },
                 received = self.connection.receive() => match received {
                     Ok(Some((message, fds))) => self.heard(message, fds),
+                    Ok(None) if self.leaving => return,
                     Ok(None) => self.restart().await,
                     Err(error) => {
                         error!(%error, "the data plane cannot be understood and is replaced");
@@ -164,7 +168,10 @@ impl Supervisor {
                 let waiting = Waiting::Stats { so_far: Vec::new(), done_tx };
                 self.send(Command::Stats, &[], waiting).await;
             }
-            Job::Bye { done_tx } => self.send(Command::Bye, &[], Waiting::Done(done_tx)).await,
+            Job::Bye { done_tx } => {
+                self.leaving = true;
+                self.send(Command::Bye, &[], Waiting::Done(done_tx)).await;
+            }
         }
     }
 
