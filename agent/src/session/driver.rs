@@ -3,18 +3,18 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use egress_core::api::{Event as ApiEvent, GatewayView, Refusal, SessionState, Timings};
+use egress_core::api::{Event as ApiEvent, GatewayView, Refusal, SessionState};
 use egress_core::session::{Action, Input, Machine};
-use egress_core::wireguard::Profile;
 use egress_dataplane::protocol::Event;
 use egress_linux::netns::Netns;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{sleep_until, timeout_at};
 use tracing::{info, warn};
 
+use super::hands::Hands;
 use super::lifeline::{Command, Status};
 use super::shell::Shell;
-use super::{container, measure, step, view};
+use super::{counters, step, view};
 use crate::store::SessionRow;
 use crate::telemetry::chain;
 use crate::tunnel::dataplane::{NEWS, News};
@@ -26,18 +26,8 @@ const DEAD_MS: u64 = 15_000;
 
 /// One session's hands.
 pub struct Driver {
-    pub(super) shell: Arc<Shell>,
-    pub(super) machine: Machine,
-    pub(super) row: SessionRow,
-    pub(super) gateway: Option<GatewayView>,
-    /// Held while the container is being set up; afterwards it is found through the device.
-    pub(super) netns: Option<Arc<Netns>>,
-    pub(super) profile: Option<Profile>,
-    pub(super) tunnel: Option<Standing>,
-    pub(super) news_tx: mpsc::Sender<News>,
-    pub(super) timings: Timings,
-    /// When the tunnel was handed to the data plane, until its first handshake.
-    pub(super) handed_over: Option<Instant>,
+    hands: Hands,
+    machine: Machine,
     news_rx: mpsc::Receiver<News>,
     commands_rx: mpsc::Receiver<Command>,
     status_tx: watch::Sender<Status>,
@@ -57,16 +47,8 @@ impl Driver {
     ) -> Self {
         let (news_tx, news_rx) = mpsc::channel(NEWS);
         Self {
-            shell,
+            hands: Hands::new(shell, row, gateway, news_tx),
             machine,
-            row,
-            gateway,
-            netns: None,
-            profile: None,
-            tunnel: None,
-            news_tx,
-            timings: Timings::default(),
-            handed_over: None,
             news_rx,
             commands_rx,
             status_tx,
@@ -77,8 +59,8 @@ impl Driver {
 
     /// Sets up in this namespace, which stays alive until the attach has its answer.
     pub fn holding(mut self, netns: Arc<Netns>, seal: f64, accepted: Instant) -> Self {
-        self.netns = Some(netns);
-        self.timings.seal = seal;
+        self.hands.netns = Some(netns);
+        self.hands.timings.seal = seal;
         self.accepted = accepted;
         self
     }
@@ -115,9 +97,9 @@ impl Driver {
 
     async fn carry_out_in_time(&mut self, action: &Action) -> Result<(), Refusal> {
         let Some(deadline) = self.machine.deadline() else {
-            return step::carry_out(self, action).await;
+            return step::carry_out(&mut self.hands, action).await;
         };
-        match timeout_at(deadline.into(), step::carry_out(self, action)).await {
+        match timeout_at(deadline.into(), step::carry_out(&mut self.hands, action)).await {
             Ok(result) => result,
             Err(_elapsed) => Err(step::overdue(action)),
         }
@@ -146,7 +128,7 @@ impl Driver {
     }
 
     fn stands(&self) -> bool {
-        !matches!(self.row.state, SessionState::Connecting | SessionState::Disconnecting)
+        !matches!(self.hands.row.state, SessionState::Connecting | SessionState::Disconnecting)
     }
 
     async fn understand(&mut self, command: Command) -> Option<Input> {
@@ -156,16 +138,16 @@ impl Driver {
             Command::Shutdown => Some(Input::Shutdown),
             Command::HostChanged => {
                 let generation = self.machine.generation();
-                let changed = self.tunnel.as_mut().is_some_and(Standing::source_changed);
+                let changed = self.hands.tunnel.as_mut().is_some_and(Standing::source_changed);
                 changed.then_some(Input::Silent { generation })
             }
             Command::Measure(measured_tx) => {
                 // The scrape may have been given up meanwhile.
-                let _ = measured_tx.send(measure::measure(self).await);
+                let _ = measured_tx.send(counters::read(&self.hands).await);
                 None
             }
             Command::LookForNamespace => {
-                let gone = self.namespace().await.is_none();
+                let gone = self.hands.namespace().await.is_none();
                 gone.then_some(Input::NamespaceGone)
             }
         }
@@ -173,14 +155,14 @@ impl Driver {
 
     fn hear(&mut self, news: News) -> Option<Input> {
         let generation = self.machine.generation();
-        let standing = self.tunnel.as_ref();
+        let standing = self.hands.tunnel.as_ref();
         let current = standing.map(|standing| standing.tunnel);
         let main = standing.map(|standing| standing.main_peer);
         match news.event {
             Event::Handshake { tunnel, peer } if Some(tunnel) == current && Some(peer) == main => {
-                if let Some(handed_over) = self.handed_over.take() {
+                if let Some(handed_over) = self.hands.handed_over.take() {
                     let took = news.at.saturating_duration_since(handed_over);
-                    self.timings.handshake = took.as_secs_f64() * 1e3;
+                    self.hands.timings.handshake = took.as_secs_f64() * 1e3;
                 }
                 Some(Input::Handshake { generation })
             }
@@ -190,7 +172,7 @@ impl Driver {
             }
             Event::Moved { tunnel, peer, endpoint } if Some(tunnel) == current => {
                 info!(peer, %endpoint, "the gateway moved");
-                let standing = self.tunnel.as_mut()?;
+                let standing = self.hands.tunnel.as_mut()?;
                 *standing.endpoints.get_mut(usize::from(peer))? = endpoint;
                 None
             }
@@ -203,27 +185,16 @@ impl Driver {
         }
     }
 
-    /// The container's namespace, if it is still the same one.
-    pub(super) async fn namespace(&self) -> Option<Arc<Netns>> {
-        if let Some(netns) = &self.netns {
-            return Some(Arc::clone(netns));
-        }
-        let device = self.tunnel.as_ref().map(|standing| &standing.device);
-        let device = device.map(std::os::fd::AsFd::as_fd);
-        let roots = &self.shell.sessions.netns_roots;
-        container::find(device, &self.row.found_by, roots, self.row.netns.cookie).await
-    }
-
     /// Tells a change of state to the store, the log, the metrics and whoever waits.
     async fn follow(&mut self) {
         let (state, reason) = (self.machine.state(), self.machine.reason());
-        if self.row.state == state && self.row.reason.as_ref() == reason {
+        if self.hands.row.state == state && self.hands.row.reason.as_ref() == reason {
             return;
         }
-        let was = self.row.state;
-        self.row.state = state;
-        self.row.reason = reason.cloned();
-        self.row.generation = self.machine.generation();
+        let was = self.hands.row.state;
+        self.hands.row.state = state;
+        self.hands.row.reason = reason.cloned();
+        self.hands.row.generation = self.machine.generation();
         self.settle_accounts(was);
         self.remember().await;
         self.tell();
@@ -231,50 +202,56 @@ impl Driver {
 
     /// What ends with the attach's answer.
     fn settle_accounts(&mut self, was: SessionState) {
-        let attached = was == SessionState::Connecting && self.row.state == SessionState::Connected;
+        let attached =
+            was == SessionState::Connecting && self.hands.row.state == SessionState::Connected;
         if attached {
-            self.timings.total = self.accepted.elapsed().as_secs_f64() * 1e3;
-            self.shell.metrics.attached(&self.timings);
+            self.hands.timings.total = self.accepted.elapsed().as_secs_f64() * 1e3;
+            self.hands.shell.metrics.attached(&self.hands.timings);
         }
-        if self.row.state != SessionState::Connecting && self.machine.deadline().is_none() {
-            let unwinding = self.row.state == SessionState::Disconnecting;
-            self.netns = self.netns.take().filter(|_| unwinding);
+        if self.hands.row.state != SessionState::Connecting && self.machine.deadline().is_none() {
+            let unwinding = self.hands.row.state == SessionState::Disconnecting;
+            self.hands.netns = self.hands.netns.take().filter(|_| unwinding);
         }
-        if self.row.state == SessionState::Reconnecting && was == SessionState::Connected {
-            self.shell.metrics.reconnects.with_label_values(&[self.row.id().as_str()]).inc();
+        if self.hands.row.state == SessionState::Reconnecting && was == SessionState::Connected {
+            self.hands
+                .shell
+                .metrics
+                .reconnects
+                .with_label_values(&[self.hands.row.id().as_str()])
+                .inc();
         }
     }
 
     async fn remember(&self) {
-        if self.row.state == SessionState::Closed {
+        if self.hands.row.state == SessionState::Closed {
             return;
         }
-        if let Err(error) = self.shell.store.save(&self.row).await {
+        if let Err(error) = self.hands.shell.store.save(&self.hands.row).await {
             warn!(error = %chain(&error), "the session's row was not saved");
         }
     }
 
     fn tell(&self) {
-        let code = self.row.reason.as_ref().map(|reason| reason.code.as_str());
-        info!(state = self.row.state.as_str(), reason = code, "the session changed state");
-        self.shell.health.learn(&self.row, &self.shell.events);
-        self.shell.events.publish(ApiEvent::Session {
-            session_id: self.row.id().clone(),
-            state: self.row.state,
-            reason: self.row.reason.clone(),
+        let code = self.hands.row.reason.as_ref().map(|reason| reason.code.as_str());
+        info!(state = self.hands.row.state.as_str(), reason = code, "the session changed state");
+        self.hands.shell.health.learn(&self.hands.row, &self.hands.shell.events);
+        self.hands.shell.events.publish(ApiEvent::Session {
+            session_id: self.hands.row.id().clone(),
+            state: self.hands.row.state,
+            reason: self.hands.row.reason.clone(),
         });
-        let refusal = self.row.reason.as_ref().map(|reason| match &self.refusal {
+        let refusal = self.hands.row.reason.as_ref().map(|reason| match &self.refusal {
             Some(refusal) if refusal.code == reason.code => refusal.clone(),
             _ => Refusal::new(reason.code, reason.detail.clone()),
         });
-        let view = view::view(&self.row, self.gateway.as_ref(), self.timings);
+        let view = view::view(&self.hands.row, self.hands.gateway.as_ref(), self.hands.timings);
         self.status_tx.send_replace(Status { view, refusal });
     }
 
     async fn end(self) {
-        self.shell.deaths.forget(self.row.netns.cookie);
-        self.shell.metrics.forget(self.row.id());
-        if let Err(error) = self.shell.store.forget(self.row.id()).await {
+        self.hands.shell.deaths.forget(self.hands.row.netns.cookie);
+        self.hands.shell.metrics.forget(self.hands.row.id());
+        if let Err(error) = self.hands.shell.store.forget(self.hands.row.id()).await {
             warn!(error = %chain(&error), "the ended session's row was not removed");
         }
     }

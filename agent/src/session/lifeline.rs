@@ -3,7 +3,7 @@
 use egress_core::api::{Refusal, SessionState, SessionView};
 use tokio::sync::{mpsc, oneshot, watch};
 
-use super::measure::Measured;
+use super::counters::Measured;
 
 /// Commands a driver has not taken yet; past that the sender waits.
 pub const COMMANDS: usize = 16;

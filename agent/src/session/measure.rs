@@ -4,18 +4,14 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use egress_core::catalog::InUse as _;
-use egress_core::firewall::{REFUSED_COUNTER, SEALED_COUNTER, TABLE};
 use egress_core::id::SessionId;
-use egress_dataplane::protocol::{TunnelId, TunnelStats};
-use egress_linux::netns::Netns;
-use egress_linux::nft;
+use egress_dataplane::protocol::TunnelStats;
 use futures_util::{StreamExt, stream};
 use tokio::sync::oneshot;
-use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 use tracing::debug;
 
-use super::driver::Driver;
+use super::counters::Measured;
 use super::lifeline::{Command, Lifeline};
 use super::manager::Manager;
 use crate::metrics::Traffic;
@@ -26,17 +22,6 @@ const AT_ONCE: usize = 16;
 
 /// How long a scrape waits for one of them.
 const PATIENCE: Duration = Duration::from_secs(1);
-
-/// What a driver tells of its session.
-#[derive(Debug, Clone, Copy)]
-pub struct Measured {
-    /// Its tunnel in the data plane.
-    pub tunnel: Option<TunnelId>,
-    /// Packets kept from leaving outside the tunnel.
-    pub sealed: u64,
-    /// Packets refused inside it.
-    pub refused: u64,
-}
 
 impl Manager {
     /// Brings every metric of every session up to date.
@@ -71,22 +56,6 @@ impl Manager {
             shell.metrics.set_in_use(credential.id, count, catalog.limit(credential));
         }
     }
-}
-
-/// What the ruleset of a driver's container has counted; `None` when it cannot be read.
-pub async fn measure(driver: &Driver) -> Option<Measured> {
-    let tunnel = driver.tunnel.as_ref().map(|standing| standing.tunnel);
-    let netns = driver.namespace().await?;
-    let counted = spawn_blocking(move || {
-        Some((packets(&netns, SEALED_COUNTER)?, packets(&netns, REFUSED_COUNTER)?))
-    });
-    let (sealed, refused) = counted.await.ok()??;
-    Some(Measured { tunnel, sealed, refused })
-}
-
-fn packets(netns: &Netns, counter: &'static str) -> Option<u64> {
-    let read = netns.run(|| nft::counter(TABLE, counter));
-    Some(read.ok()?.ok()??.packets)
 }
 
 async fn ask((session, lifeline): (SessionId, Lifeline)) -> (SessionId, Option<Measured>) {

@@ -4,8 +4,10 @@
 //! [`egress_core::session::Machine`] what comes next.
 
 mod container;
+mod counters;
 mod deaths;
 mod driver;
+mod hands;
 mod health;
 mod host;
 mod lifeline;

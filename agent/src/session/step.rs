@@ -11,22 +11,22 @@ use egress_linux::netns::Netns;
 use ipnet::IpNet;
 use tokio::task::spawn_blocking;
 
-use super::driver::Driver;
+use super::hands::Hands;
 use super::{seal, selection};
 use crate::telemetry::chain;
 
 /// Does what the machine asked for.
-pub async fn carry_out(driver: &mut Driver, action: &Action) -> Result<(), Refusal> {
+pub async fn carry_out(hands: &mut Hands, action: &Action) -> Result<(), Refusal> {
     match action {
-        Action::Adopt => adopt(driver).await,
-        Action::Close => close(driver).await,
-        Action::Claim => claim(driver).await,
-        Action::BringUp { .. } => bring_up(driver).await,
-        Action::Resolve => resolve(driver).await,
-        Action::Open => open(driver).await,
-        Action::TearDown => tear_down(driver).await,
-        Action::Release => release(driver).await,
-        Action::Unseal => unseal(driver).await,
+        Action::Adopt => adopt(hands).await,
+        Action::Close => close(hands).await,
+        Action::Claim => claim(hands).await,
+        Action::BringUp { generation } => bring_up(hands, *generation).await,
+        Action::Resolve => resolve(hands).await,
+        Action::Open => open(hands).await,
+        Action::TearDown => tear_down(hands).await,
+        Action::Release => release(hands).await,
+        Action::Unseal => unseal(hands).await,
     }
 }
 
@@ -47,106 +47,106 @@ pub fn overdue(action: &Action) -> Refusal {
     Refusal::new(Code::DeadlineExceeded, detail)
 }
 
-async fn adopt(driver: &mut Driver) -> Result<(), Refusal> {
-    let Some(tunnel) = driver.row.tunnel else {
+async fn adopt(hands: &mut Hands) -> Result<(), Refusal> {
+    let Some(tunnel) = hands.row.tunnel else {
         return Err(Refusal::new(Code::Internal, "the session's row names no tunnel"));
     };
-    let news_tx = driver.news_tx.clone();
-    let standing = driver.shell.wireguard.adopt(tunnel, news_tx).await;
-    driver.tunnel = Some(standing.map_err(|error| Refusal::from(error.reason()))?);
+    let news_tx = hands.news_tx.clone();
+    let standing = hands.shell.wireguard.adopt(tunnel, news_tx).await;
+    hands.tunnel = Some(standing.map_err(|error| Refusal::from(error.reason()))?);
     // A credential that was changed meanwhile counts from the next attach on.
-    driver.profile = profile(driver).ok();
-    let netns = namespace(driver).await?;
-    if seal::stands(netns, &Policy::Open(opening(driver).await?)).await {
+    hands.profile = profile(hands).ok();
+    let netns = namespace(hands).await?;
+    if seal::stands(netns, &Policy::Open(opening(hands).await?)).await {
         return Ok(());
     }
     Err(Refusal::new(Code::SealFailed, "the container's ruleset is not the open one"))
 }
 
-async fn close(driver: &mut Driver) -> Result<(), Refusal> {
+async fn close(hands: &mut Hands) -> Result<(), Refusal> {
     let started = Instant::now();
-    let netns = namespace(driver).await?;
-    let _turn = driver.shell.work.acquire().await;
+    let netns = namespace(hands).await?;
+    let _turn = hands.shell.work.acquire().await;
     let closed = seal::apply(netns, &Policy::Closed).await;
-    driver.timings.seal += milliseconds(started);
+    hands.timings.seal += milliseconds(started);
     closed.map_err(|error| Refusal::from(error.reason()))
 }
 
-async fn claim(driver: &mut Driver) -> Result<(), Refusal> {
+async fn claim(hands: &mut Hands) -> Result<(), Refusal> {
     let started = Instant::now();
-    let claimed = selection::claim(&driver.shell.store, &driver.row.request).await;
-    driver.timings.select = milliseconds(started);
+    let claimed = selection::claim(&hands.shell.store, &hands.row.request).await;
+    hands.timings.select = milliseconds(started);
     let (credential, profile) = claimed?;
-    driver.row.credential = Some(credential);
-    driver.profile = Some(profile);
+    hands.row.credential = Some(credential);
+    hands.profile = Some(profile);
     Ok(())
 }
 
-async fn bring_up(driver: &mut Driver) -> Result<(), Refusal> {
+async fn bring_up(hands: &mut Hands, generation: u64) -> Result<(), Refusal> {
     let started = Instant::now();
-    let netns = namespace(driver).await?;
-    let profile = profile(driver)?;
-    let tunnel = match driver.row.tunnel.filter(|_| driver.machine.generation() == 1) {
+    let netns = namespace(hands).await?;
+    let profile = profile(hands)?;
+    let tunnel = match hands.row.tunnel.filter(|_| generation == 1) {
         Some(tunnel) => tunnel,
-        None => driver.shell.store.next_tunnel_id(),
+        None => hands.shell.store.next_tunnel_id(),
     };
-    driver.row.tunnel = Some(tunnel);
-    let news_tx = driver.news_tx.clone();
-    let _turn = driver.shell.work.acquire().await;
-    driver.handed_over = Some(Instant::now());
-    let raised = driver.shell.wireguard.bring_up(tunnel, &profile, netns, news_tx).await;
-    driver.timings.tunnel = milliseconds(started);
+    hands.row.tunnel = Some(tunnel);
+    let news_tx = hands.news_tx.clone();
+    let _turn = hands.shell.work.acquire().await;
+    hands.handed_over = Some(Instant::now());
+    let raised = hands.shell.wireguard.bring_up(tunnel, &profile, netns, news_tx).await;
+    hands.timings.tunnel = milliseconds(started);
     let standing = raised.map_err(|error| Refusal::from(error.reason()))?;
-    driver.row.interface = Some(driver.shell.wireguard.interface.clone());
-    driver.row.addresses = profile.addresses().to_vec();
-    driver.row.dns = profile.dns().to_vec();
-    driver.row.search = profile.search().to_vec();
-    driver.row.mtu = Some(standing.mtu);
-    driver.row.endpoint = standing.endpoints.first().copied();
-    driver.tunnel = Some(standing);
-    driver.profile = Some(profile);
+    hands.row.interface = Some(hands.shell.wireguard.interface.clone());
+    hands.row.addresses = profile.addresses().to_vec();
+    hands.row.dns = profile.dns().to_vec();
+    hands.row.search = profile.search().to_vec();
+    hands.row.mtu = Some(standing.mtu);
+    hands.row.endpoint = standing.endpoints.first().copied();
+    hands.tunnel = Some(standing);
+    hands.profile = Some(profile);
     Ok(())
 }
 
 /// The profile of the attach; after a restart it is made again from the catalog.
-fn profile(driver: &Driver) -> Result<egress_core::wireguard::Profile, Refusal> {
-    if let Some(profile) = &driver.profile {
+fn profile(hands: &Hands) -> Result<egress_core::wireguard::Profile, Refusal> {
+    if let Some(profile) = &hands.profile {
         return Ok(profile.clone());
     }
-    let (Some(gateway), Some(credential)) = (driver.row.gateway, driver.row.credential) else {
+    let (Some(gateway), Some(credential)) = (hands.row.gateway, hands.row.credential) else {
         return Err(Refusal::new(Code::Internal, "the session's row names no credential"));
     };
-    selection::profile(&driver.shell.store.catalog(), gateway, credential)
+    selection::profile(&hands.shell.store.catalog(), gateway, credential)
 }
 
-async fn resolve(driver: &mut Driver) -> Result<(), Refusal> {
-    let (Some(standing), Some(profile)) = (&mut driver.tunnel, &driver.profile) else {
+async fn resolve(hands: &mut Hands) -> Result<(), Refusal> {
+    let (Some(standing), Some(profile)) = (&mut hands.tunnel, &hands.profile) else {
         return Ok(());
     };
-    let given_up = driver.row.state != SessionState::Connected;
-    let again = driver.shell.wireguard.resolve_again(standing, profile, given_up).await;
+    let given_up = hands.row.state != SessionState::Connected;
+    let again = hands.shell.wireguard.resolve_again(standing, profile, given_up).await;
     again.map_err(|error| Refusal::from(error.reason()))
 }
 
-async fn open(driver: &mut Driver) -> Result<(), Refusal> {
+async fn open(hands: &mut Hands) -> Result<(), Refusal> {
     let started = Instant::now();
-    let netns = namespace(driver).await?;
-    let policy = Policy::Open(opening(driver).await?);
-    let _turn = driver.shell.work.acquire().await;
+    let netns = namespace(hands).await?;
+    let policy = Policy::Open(opening(hands).await?);
+    let _turn = hands.shell.work.acquire().await;
     let opened = seal::apply(netns, &policy).await;
-    driver.timings.open = milliseconds(started);
+    hands.timings.open = milliseconds(started);
     opened.map_err(|error| Refusal::from(error.reason()))?;
-    let committed = driver.shell.store.commit(driver.row.id()).await;
+    let committed = hands.shell.store.commit(hands.row.id()).await;
     committed.map_err(|error| selection::unavailable(&error))
 }
 
-async fn opening(driver: &Driver) -> Result<Opening, Refusal> {
-    let row = &driver.row;
-    let containment = &driver.shell.containment;
+async fn opening(hands: &Hands) -> Result<Opening, Refusal> {
+    let row = &hands.row;
+    let containment = &hands.shell.containment;
     let mut refuse = containment.refuse.clone();
     refuse.extend(host_addresses().await?);
     Ok(Opening {
-        interface: driver.shell.wireguard.interface.clone(),
+        interface: hands.shell.wireguard.interface.clone(),
         ipv4: row.addresses.iter().any(|net| net.addr().is_ipv4()),
         ipv6: row.addresses.iter().any(|net| net.addr().is_ipv6()),
         dns: row.dns.clone(),
@@ -165,27 +165,27 @@ async fn host_addresses() -> Result<Vec<IpNet>, Refusal> {
     Ok(addresses.into_iter().map(|net| IpNet::from(net.addr())).collect())
 }
 
-async fn tear_down(driver: &mut Driver) -> Result<(), Refusal> {
-    let Some(tunnel) = driver.row.tunnel else { return Ok(()) };
-    let down = driver.shell.wireguard.tear_down(tunnel).await;
-    driver.tunnel = None;
+async fn tear_down(hands: &mut Hands) -> Result<(), Refusal> {
+    let Some(tunnel) = hands.row.tunnel else { return Ok(()) };
+    let down = hands.shell.wireguard.tear_down(tunnel).await;
+    hands.tunnel = None;
     down.map_err(|error| Refusal::new(Code::DataplaneUnavailable, chain(&error)))
 }
 
-async fn release(driver: &mut Driver) -> Result<(), Refusal> {
-    let released = driver.shell.store.release(driver.row.id(), Duration::ZERO).await;
-    driver.profile = None;
+async fn release(hands: &mut Hands) -> Result<(), Refusal> {
+    let released = hands.shell.store.release(hands.row.id(), Duration::ZERO).await;
+    hands.profile = None;
     released.map_err(|error| selection::unavailable(&error))
 }
 
-async fn unseal(driver: &mut Driver) -> Result<(), Refusal> {
-    let netns = namespace(driver).await?;
+async fn unseal(hands: &mut Hands) -> Result<(), Refusal> {
+    let netns = namespace(hands).await?;
     seal::release(netns).await.map_err(|error| Refusal::from(error.reason()))
 }
 
-async fn namespace(driver: &Driver) -> Result<Arc<Netns>, Refusal> {
+async fn namespace(hands: &Hands) -> Result<Arc<Netns>, Refusal> {
     let gone = || Refusal::new(Code::NetnsGone, "the container's network namespace is gone");
-    driver.namespace().await.ok_or_else(gone)
+    hands.namespace().await.ok_or_else(gone)
 }
 
 fn milliseconds(since: Instant) -> f64 {
