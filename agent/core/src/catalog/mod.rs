@@ -8,11 +8,11 @@ pub mod why;
 
 use std::collections::BTreeMap;
 
+pub use check::RecordId;
 pub use document::{
     CredentialEntry, Document, GatewayEntry, MappingEntry, Plan, ProviderEntry, Scope, Text,
     WorkspaceEntry,
 };
-pub use check::RecordId;
 pub use model::{
     Credential, CredentialSecret, Egress, ExpectedExit, Gateway, GatewayScope, KeySharing, Mapping,
     OnHooks, Owner, Provider, ProviderType, SelectionPolicy, Subject, WireguardOverrides,

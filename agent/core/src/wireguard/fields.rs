@@ -40,16 +40,28 @@ pub(super) fn address(text: &str) -> Result<IpNet, String> {
 
 /// Whether an interface can have this address.
 pub fn tunnel_address_allowed(net: IpNet) -> Result<(), String> {
-    let ip = net.addr();
-    let kind = match ip.to_canonical() {
-        ip if ip != net.addr() => "an IPv4-mapped address",
-        ip if ip.is_unspecified() => "an unspecified address",
-        ip if ip.is_loopback() => "a loopback address",
-        ip if ip.is_multicast() => "a multicast address",
-        _ if net.prefix_len() == 0 => "a prefix length of 0",
-        _ => return Ok(()),
-    };
-    Err(format!("{kind}: an interface cannot have it"))
+    if net.addr().to_canonical() != net.addr() {
+        return Err("an IPv4-mapped address: an interface cannot have it".to_owned());
+    }
+    if net.prefix_len() == 0 {
+        return Err("a prefix length of 0: an interface cannot have it".to_owned());
+    }
+    unicast(net.addr()).map_err(|kind| format!("{kind}: an interface cannot have it"))
+}
+
+/// Whether it is the address of one other host; if not, what kind of address it is.
+fn unicast(ip: IpAddr) -> Result<(), &'static str> {
+    let ip = ip.to_canonical();
+    if ip.is_unspecified() {
+        return Err("an unspecified address");
+    }
+    if ip.is_loopback() {
+        return Err("a loopback address");
+    }
+    if ip.is_multicast() {
+        return Err("a multicast address");
+    }
+    Ok(())
 }
 
 /// An allowed network; its host bits are cleared, as WireGuard itself does.
@@ -90,13 +102,7 @@ pub(super) fn dns(text: &str) -> Result<Dns, String> {
 
 /// Whether a container can ask a resolver at this address through the tunnel.
 pub fn dns_server_allowed(ip: IpAddr) -> Result<(), String> {
-    let kind = match ip.to_canonical() {
-        ip if ip.is_unspecified() => "an unspecified address",
-        ip if ip.is_loopback() => "a loopback address",
-        ip if ip.is_multicast() => "a multicast address",
-        _ => return Ok(()),
-    };
-    Err(format!("{kind}: it cannot be reached through the tunnel"))
+    unicast(ip).map_err(|kind| format!("{kind}: it cannot be reached through the tunnel"))
 }
 
 pub(super) fn mtu(text: &str) -> Result<u16, String> {

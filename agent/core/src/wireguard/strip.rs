@@ -20,7 +20,7 @@ pub fn strip_private_key(text: &str) -> (String, Option<Secret<[u8; 32]>>) {
         }
         Content::Pair { .. } | Content::Blank | Content::Section(_) | Content::Malformed(_) => None,
     });
-    (replace_lines(text, |line| private_key_cut(line)), key)
+    (replace_lines(text, private_key_cut), key)
 }
 
 /// The text without private and preshared keys, to be shown.

@@ -119,7 +119,7 @@ fn zero_key() -> Secret<[u8; 32]> {
 fn login(username: &str, password: &str) -> Records {
     let mut records = Records { gateways: vec![gateway(1, 1)], ..records() };
     records.providers[0].kind = ProviderType::Openvpn;
-    records.gateways[0].config = "client".to_owned();
+    "client".clone_into(&mut records.gateways[0].config);
     records.credentials[0].secret = CredentialSecret::UserPassword {
         username: username.to_owned(),
         password: Secret::new(password.to_owned()),
@@ -150,7 +150,8 @@ fn a_secret_that_does_not_fit_is_a_warning() {
 #[test]
 fn nothing_a_catalog_shows_of_itself_holds_a_secret() {
     let mut records = records();
-    records.gateways[0].config.push_str(&format!("PresharedKey = {}\n", private_key_text(77)));
+    let preshared_key = ["PresharedKey = ", &private_key_text(77), "\n"].concat();
+    records.gateways[0].config += &preshared_key;
     records.credentials[0].overrides.preshared_key = Some(private_key(78));
     let shown = format!("{:?}", catalog(records));
     for n in [1, 77, 78] {

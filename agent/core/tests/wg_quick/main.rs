@@ -1,4 +1,5 @@
 //! wg-quick text: what is taken, what is refused and where, and that no key is ever repeated.
+#![allow(clippy::unwrap_used, reason = "a helper that cannot help fails its test")]
 
 mod properties;
 mod spoilt;
@@ -41,8 +42,8 @@ fn with_line(number: usize, line: &str) -> String {
     lines.join("\n")
 }
 
-fn faults(text: &str, rules: &Rules) -> Vec<Finding> {
-    match parse(text, rules) {
+fn faults(text: &str, rules: Rules) -> Vec<Finding> {
+    match parse(text, &rules) {
         Ok(_) => Vec::new(),
         Err(Faults(mut findings)) => {
             findings.retain(|finding| finding.severity == Severity::Fault);
@@ -57,10 +58,10 @@ fn place(finding: &Finding) -> (Option<&str>, Option<u32>) {
 
 #[test]
 fn every_broken_line_is_a_fault_of_its_field_and_line() {
-    assert!(faults(&lines().join("\n"), &Rules::default()).is_empty());
+    assert!(faults(&lines().join("\n"), Rules::default()).is_empty());
     assert!(SPOILT.len() >= 60);
     for (number, line, field, at) in SPOILT {
-        let found = faults(&with_line(*number, line), &Rules::default());
+        let found = faults(&with_line(*number, line), Rules::default());
         let places: Vec<_> = found.iter().map(place).collect();
         assert!(places.contains(&(*field, *at)), "{line:?} as line {number}: {found:?}");
     }
@@ -70,7 +71,7 @@ fn every_broken_line_is_a_fault_of_its_field_and_line() {
 fn a_broken_line_is_one_fault_and_not_several() {
     // A broken header takes its section's lines with it.
     for (number, line, ..) in SPOILT.iter().filter(|(number, ..)| *number != 1) {
-        let found = faults(&with_line(*number, line), &Rules::default());
+        let found = faults(&with_line(*number, line), Rules::default());
         assert_eq!(found.len(), 1, "{line:?} as line {number}: {found:?}");
     }
 }
@@ -104,7 +105,7 @@ fn whole_texts_that_are_no_config_are_refused() {
         ("{\"not\": \"wg-quick\"}".to_owned(), None, Some(1)),
     ];
     for (text, field, line) in cases {
-        let found = faults(&text, &Rules::default());
+        let found = faults(&text, Rules::default());
         let start: String = text.chars().take(60).collect();
         assert!(found.iter().any(|it| place(it) == (field, line)), "{start:?}: {found:?}");
     }
@@ -121,7 +122,7 @@ fn all_faults_come_at_once_in_the_order_of_the_lines() {
         "[Interface]\nAddress = x, 10.0.0.1, y\nMTU = 1\nPostUp = z\n[Peer]\nEndpoint = ::1\n\
          AllowedIPs = 0.0.0.0/0\n[Peer]\nPublicKey = {PUBLIC}\nEndpoint = h:1\nAllowedIPs = 1/8\n"
     );
-    let found = faults(&text, &Rules::default());
+    let found = faults(&text, Rules::default());
     let places: Vec<_> = found.iter().map(place).collect();
     assert_eq!(
         places,
@@ -139,9 +140,9 @@ fn all_faults_come_at_once_in_the_order_of_the_lines() {
 
 #[test]
 fn a_slip_in_a_key_is_answered_with_what_was_meant() {
-    let found = faults(&with_line(11, "AllowedIP = 0.0.0.0/0"), &Rules::default());
+    let found = faults(&with_line(11, "AllowedIP = 0.0.0.0/0"), Rules::default());
     assert!(found.iter().any(|it| it.message.ends_with("Did you mean AllowedIPs?")), "{found:?}");
-    let found = faults(&with_line(9, "DNS = 10.64.0.1"), &Rules::default());
+    let found = faults(&with_line(9, "DNS = 10.64.0.1"), Rules::default());
     assert_eq!(found[0].message, "belongs into [Interface]");
 }
 
