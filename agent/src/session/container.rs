@@ -20,12 +20,23 @@ pub async fn open(
     roots: &[PathBuf],
     caller: &Caller,
 ) -> Result<Arc<Netns>, Refusal> {
-    let (netns, roots, uid) = (netns.clone(), roots.to_vec(), caller.uid);
+    let (netns, roots, uid) = (by_process(netns), roots.to_vec(), caller.uid);
     let opened = spawn_blocking(move || match &netns {
         NetnsRef::Path(path) => Netns::open_path(path, &roots).map_err(|error| refusal(&error)),
         NetnsRef::Pid(pid) => open_pid(*pid, uid),
     });
     opened.await.unwrap_or_else(|_| Err(broken())).map(Arc::new)
+}
+
+/// `/proc/PID/ns/net` is a magic link, which no path may go through: the process is meant.
+fn by_process(netns: &NetnsRef) -> NetnsRef {
+    let pid = match netns {
+        NetnsRef::Path(path) => path.to_str().and_then(|path| {
+            path.strip_prefix("/proc/")?.strip_suffix("/ns/net")?.parse::<i32>().ok()
+        }),
+        NetnsRef::Pid(pid) => Some(*pid),
+    };
+    pid.map_or_else(|| netns.clone(), NetnsRef::Pid)
 }
 
 fn open_pid(pid: i32, caller: u32) -> Result<Netns, Refusal> {
@@ -84,7 +95,7 @@ pub async fn find(
     cookie: u64,
 ) -> Option<Arc<Netns>> {
     let device = device.and_then(|device| device.try_clone_to_owned().ok());
-    let (netns, roots) = (netns.clone(), roots.to_vec());
+    let (netns, roots) = (by_process(netns), roots.to_vec());
     let found = spawn_blocking(move || {
         let by_device = device.and_then(|device| Netns::of_device(device).ok());
         by_device.filter(|netns| netns.cookie() == cookie).or_else(|| {
