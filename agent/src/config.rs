@@ -61,7 +61,7 @@ pub struct Metrics {
 pub struct Sessions {
     /// The most sessions at one time.
     pub limit: usize,
-    /// The most attaches that work at one time; others wait within their deadline.
+    /// The most rulesets that are applied at one time; other attaches wait within their deadline.
     pub concurrency: usize,
     /// Where namespace files may be.
     pub netns_roots: Vec<PathBuf>,

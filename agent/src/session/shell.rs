@@ -29,6 +29,6 @@ pub struct Shell {
     pub deaths: Deaths,
     /// This boot of the machine.
     pub boot_id: String,
-    /// Bounds the steps that work at one time.
+    /// Bounds the rulesets that are applied at one time: each is a process of its own.
     pub work: Semaphore,
 }

@@ -92,7 +92,6 @@ async fn bring_up(hands: &mut Hands, generation: u64) -> Result<(), Refusal> {
     };
     hands.row.tunnel = Some(tunnel);
     let news_tx = hands.news_tx.clone();
-    let _turn = hands.shell.work.acquire().await;
     hands.handed_over = Some(Instant::now());
     let raised = hands.shell.wireguard.bring_up(tunnel, &profile, netns, news_tx).await;
     hands.timings.tunnel = milliseconds(started);
