@@ -213,3 +213,6 @@ fn check_bounds(config: &TunnelConfig, fds: usize) -> Result<(), TunnelError> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

@@ -15,6 +15,8 @@ use egress_dataplane::{Options, run};
 use egress_linux::{handover, process, seqpacket, udp};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
+use crate::traffic::within;
+
 /// The argument that makes this binary the data plane.
 pub const DATA_PLANE: &str = "be-the-data-plane";
 /// A user without any privilege.
@@ -58,8 +60,8 @@ impl DataPlane {
     }
 
     /// How it ended, when it has within the time.
-    pub fn ended(&mut self, within: Duration) -> Option<bool> {
-        crate::traffic::within(within, || self.process.try_wait().unwrap().is_some())?;
+    pub fn ended(&mut self, time: Duration) -> Option<bool> {
+        within(time, || self.process.try_wait().unwrap().is_some())?;
         Some(self.process.wait().unwrap().success())
     }
 
@@ -97,6 +99,41 @@ impl Control {
         let fds: Vec<_> = fds.iter().map(AsFd::as_fd).collect();
         seqpacket::send(&self.fd, &postcard::to_stdvec(&request).unwrap(), &fds).unwrap();
         self.answer()
+    }
+
+    /// Sends requests until the data plane takes no more, and says how many.
+    pub fn ask_without_reading(&mut self, command: impl Fn() -> Ask) -> u64 {
+        rustix::io::ioctl_fionbio(&self.fd, true).unwrap();
+        let first = self.number;
+        loop {
+            let request = Request { number: self.number + 1, command: command() };
+            let bytes = postcard::to_stdvec(&request).unwrap();
+            let sent = within(Duration::from_millis(300), || {
+                seqpacket::send(&self.fd, &bytes, &[]).is_ok()
+            });
+            if sent.is_none() {
+                break;
+            }
+            self.number += 1;
+        }
+        rustix::io::ioctl_fionbio(&self.fd, false).unwrap();
+        self.number - first
+    }
+
+    /// How many of so many answers come, in order and with descriptors.
+    pub fn answers(&mut self, expected: u64) -> u64 {
+        let first = self.number - expected;
+        let mut count = 0;
+        while count < expected {
+            match self.hear(Duration::from_secs(5)).expect("an answer within 5 s") {
+                (Message::Event(event), _) => self.news.push_back(event),
+                (Message::Reply { number, .. }, fds) => {
+                    count += 1;
+                    assert_eq!((number, fds.len()), (first + count, 2));
+                }
+            }
+        }
+        count
     }
 
     /// The next answer to the last request.
@@ -145,10 +182,10 @@ impl Control {
     }
 
     /// The time until there is news of that kind; news before it is forgotten.
-    pub fn await_news(&mut self, within: Duration, wanted: impl Fn(&Event) -> bool) -> Duration {
+    pub fn await_news(&mut self, time: Duration, wanted: impl Fn(&Event) -> bool) -> Duration {
         let start = Instant::now();
-        while start.elapsed() < within {
-            let left = within.saturating_sub(start.elapsed());
+        while start.elapsed() < time {
+            let left = time.saturating_sub(start.elapsed());
             let event = self.news.pop_front().or_else(|| match self.hear(left)? {
                 (Message::Event(event), _) => Some(event),
                 (Message::Reply { .. }, _) => panic!("an answer that nobody asked for"),
@@ -157,7 +194,7 @@ impl Control {
                 return start.elapsed();
             }
         }
-        panic!("no such news within {within:?}");
+        panic!("no such news within {time:?}");
     }
 
     /// Whether the other side closes the connection within 5 s.

@@ -94,6 +94,11 @@ impl FarEnd {
         self.ip(&format!("address add {address}/{prefix} dev {} nodad", self.device));
     }
 
+    /// Sends packets for that address into the tunnel.
+    pub fn route(&self, address: IpAddr) {
+        self.ip(&format!("route add {address} dev {}", self.device));
+    }
+
     fn ip(&self, arguments: &str) {
         ip(&format!("-n {} {arguments}", self.name));
     }

@@ -12,6 +12,7 @@ use libtest_mimic::Trial;
 use crate::control::{DataPlane, NOBODY};
 use crate::lab::ip;
 use crate::scene::{Scene, TUNNEL, Wanted};
+use crate::traffic::ping;
 
 pub fn tests() -> Vec<Trial> {
     tests![
@@ -22,6 +23,7 @@ pub fn tests() -> Vec<Trial> {
         the_newest_connection_is_control,
         control_sees_the_processs_own_credentials,
         somebody_who_is_neither_root_nor_its_parent_is_not_served,
+        a_control_that_does_not_read_stops_nothing,
         nonsense_closes_the_connection_and_nothing_else,
         an_impossible_request_is_refused_with_a_reason,
         it_has_no_privilege_and_cannot_be_read_or_dumped,
@@ -108,6 +110,19 @@ fn somebody_who_is_neither_root_nor_its_parent_is_not_served() {
     stranger.arg(STRANGER).arg(&data_plane.path).uid(NOBODY);
     assert_eq!(stranger.status().unwrap().code(), Some(NOT_SERVED.into()));
     control.hello();
+}
+
+fn a_control_that_does_not_read_stops_nothing() {
+    let mut scene = Scene::new(&Wanted::default());
+    let asked = scene.control.ask_without_reading(|| Command::Export { tunnel: TUNNEL });
+    assert!(asked > 100, "{asked}");
+    let (name, far) = (scene.lab.box_name(), scene.far_inner(false));
+    assert!((0..10).all(|_| ping(&name, far, 100)));
+    let before = scene.data_plane.cpu_ticks();
+    std::thread::sleep(Duration::from_secs(1));
+    assert!(scene.data_plane.cpu_ticks() - before <= 2, "it is busy with waiting");
+    assert_eq!(scene.control.answers(asked), asked);
+    assert_eq!(scene.control.hello(), [TUNNEL]);
 }
 
 fn nonsense_closes_the_connection_and_nothing_else() {

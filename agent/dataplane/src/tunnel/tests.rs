@@ -1,0 +1,301 @@
+//! A tunnel against a far end that is nothing but a `Tunn`, over loopback.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+use std::time::Duration;
+
+use boringtun::noise::{Tunn, TunnResult};
+use boringtun::x25519::{PublicKey, StaticSecret};
+use egress_linux::{seqpacket, udp};
+use proptest::prelude::*;
+
+use super::*;
+use crate::protocol::{Event, Key, PeerConfig};
+
+const MTU: u16 = 1420;
+const ALLOWED: [&str; 2] = ["10.0.0.0/8", "fd00::/8"];
+
+/// A tunnel with one peer, whose device is a socket.
+struct Near {
+    tunnel: Tunnel,
+    turn: Turn,
+    container: OwnedFd,
+}
+
+impl Near {
+    fn new(key: [u8; 32], far_key: [u8; 32], far: SocketAddr) -> Self {
+        let (container, device) = seqpacket::pair().unwrap();
+        rustix::io::ioctl_fionbio(&container, true).unwrap();
+        let socket = udp::connected(far, &udp::Options { mark: None, buffer: 4 << 20 }).unwrap();
+        let peer = PeerConfig {
+            public_key: PublicKey::from(&StaticSecret::from(far_key)).to_bytes(),
+            preshared_key: None,
+            endpoint: far,
+            allowed_ips: ALLOWED.map(|net| net.parse().unwrap()).into(),
+            keepalive: None,
+        };
+        let private_key = Key(key);
+        let config = TunnelConfig { tunnel: 1, private_key, mtu: MTU, peers: vec![peer] };
+        let tunnel = Tunnel::new(config, vec![device, socket]).unwrap();
+        Self { tunnel, turn: Turn::new(Instant::now()), container }
+    }
+
+    fn address(&self) -> SocketAddr {
+        let socket = self.tunnel.socket(0).unwrap();
+        let port = SocketAddr::try_from(rustix::net::getsockname(socket).unwrap()).unwrap().port();
+        (Ipv4Addr::LOCALHOST, port).into()
+    }
+
+    fn down(&mut self) {
+        self.tunnel.down(0, &mut self.turn).unwrap();
+    }
+
+    /// The container sends a packet.
+    fn send(&mut self, packet: &[u8]) {
+        seqpacket::send(&self.container, packet, &[]).unwrap();
+        self.tunnel.up(&mut self.turn).unwrap();
+    }
+
+    /// What the container is given, if anything.
+    fn delivered(&self) -> Option<Vec<u8>> {
+        let mut buffer = vec![0; 65_536];
+        let (len, _) = seqpacket::recv(&self.container, &mut buffer).ok()??;
+        buffer.truncate(len);
+        Some(buffer)
+    }
+
+    fn drops(&self) -> crate::protocol::Drops {
+        self.tunnel.stats(Instant::now()).drops
+    }
+}
+
+/// The far end, which can say anything.
+struct Far {
+    tunn: Tunn,
+    socket: UdpSocket,
+}
+
+impl Far {
+    /// Both ends, before any handshake.
+    fn and_near() -> (Self, Near) {
+        let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+        socket.set_read_timeout(Some(Duration::from_secs(2))).unwrap();
+        let (key, near_key) = ([3; 32], [5; 32]);
+        let near = Near::new(near_key, key, socket.local_addr().unwrap());
+        socket.connect(near.address()).unwrap();
+        let near_key = PublicKey::from(&StaticSecret::from(near_key));
+        let tunn = Tunn::new(StaticSecret::from(key), near_key, None, None, 1, None);
+        (Self { tunn, socket }, near)
+    }
+
+    /// Both ends, with a session.
+    fn and_near_connected() -> (Self, Near) {
+        let (mut far, mut near) = Self::and_near();
+        near.tunnel.start(&mut near.turn);
+        assert!(far.hear().1.is_empty());
+        near.down();
+        assert!(far.hear().1.is_empty());
+        assert_eq!(near.turn.news, [Event::Handshake { tunnel: 1, peer: 0 }]);
+        (far, near)
+    }
+
+    /// Takes one datagram and answers it if need be: the datagram's length, and the packet in it.
+    fn hear(&mut self) -> (usize, Vec<u8>) {
+        let (mut datagram, mut out) = (vec![0; 65_536], vec![0; 65_536]);
+        let len = self.socket.recv(&mut datagram).unwrap();
+        let packet = match self.tunn.decapsulate(None, &datagram[..len], &mut out) {
+            TunnResult::WriteToNetwork(answer) => {
+                self.socket.send(answer).unwrap();
+                Vec::new()
+            }
+            TunnResult::WriteToTunnelV4(packet, _) | TunnResult::WriteToTunnelV6(packet, _) => {
+                packet.to_vec()
+            }
+            TunnResult::Done => Vec::new(),
+            TunnResult::Err(error) => panic!("{error:?}"),
+        };
+        (len, packet)
+    }
+
+    fn send(&mut self, inner: &[u8]) {
+        let datagram = self.seal(inner);
+        self.socket.send(&datagram).unwrap();
+    }
+
+    fn seal(&mut self, inner: &[u8]) -> Vec<u8> {
+        let mut out = vec![0; inner.len() + 256];
+        let result = self.tunn.encapsulate(inner, &mut out);
+        let TunnResult::WriteToNetwork(datagram) = result else { panic!("{result:?}") };
+        datagram.to_vec()
+    }
+}
+
+fn packet(source: IpAddr, destination: IpAddr, payload: &[u8]) -> Vec<u8> {
+    let (mut packet, len) = match source {
+        IpAddr::V4(_) => (vec![0x45, 0, 0, 0, 0, 0, 0, 0, 64, 17, 0, 0], 20 + payload.len()),
+        IpAddr::V6(_) => (vec![0x60, 0, 0, 0, 0, 0, 17, 64], payload.len()),
+    };
+    let len = u16::try_from(len).unwrap().to_be_bytes();
+    let at = if source.is_ipv4() { 2 } else { 4 };
+    packet[at..at + 2].copy_from_slice(&len);
+    for address in [source, destination] {
+        match address {
+            IpAddr::V4(address) => packet.extend(address.octets()),
+            IpAddr::V6(address) => packet.extend(address.octets()),
+        }
+    }
+    packet.extend(payload);
+    packet
+}
+
+fn from_far(payload: &[u8]) -> Vec<u8> {
+    packet([10, 0, 0, 1].into(), [10, 0, 0, 2].into(), payload)
+}
+
+fn allowed(address: IpAddr) -> bool {
+    ALLOWED.iter().any(|net| net.parse::<ipnet::IpNet>().unwrap().contains(&address))
+}
+
+/// Addresses of one family, half of them allowed.
+fn addresses() -> impl Strategy<Value = (IpAddr, IpAddr)> {
+    let v4 = |first| (any::<[u8; 3]>()).prop_map(move |[b, c, d]| Ipv4Addr::new(first, b, c, d));
+    let v4 = prop_oneof![v4(10), v4(11)];
+    let v6 = |first: u128| {
+        any::<u64>().prop_map(move |low| Ipv6Addr::from(first << 120 | u128::from(low)))
+    };
+    let v6 = prop_oneof![v6(0xfd), v6(0x20)];
+    prop_oneof![
+        (v4.clone(), v4).prop_map(|(a, b)| (a.into(), b.into())),
+        (v6.clone(), v6).prop_map(|(a, b)| (a.into(), b.into())),
+    ]
+}
+
+fn bytes(most: usize) -> impl Strategy<Value = Vec<u8>> {
+    prop::collection::vec(any::<u8>(), 0..most)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn a_packet_arrives_as_it_was_and_padded_on_the_way(
+        (source, destination) in addresses(), payload in bytes(1380),
+    ) {
+        let (mut far, mut near) = Far::and_near_connected();
+        let packet = packet(source, destination, &payload);
+        near.send(&packet);
+        if allowed(destination) {
+            let (len, arrived) = far.hear();
+            prop_assert_eq!(&arrived, &packet);
+            prop_assert_eq!(len - 32, packet.len().next_multiple_of(16).min(usize::from(MTU)));
+        } else {
+            prop_assert_eq!(near.drops().no_peer, 1);
+        }
+    }
+
+    #[test]
+    fn only_whole_packets_with_the_peers_own_source_are_delivered(
+        (source, destination) in addresses(), payload in bytes(200),
+        padding in 0usize..16, change in any::<Option<(prop::sample::Index, u8)>>(),
+    ) {
+        let (mut far, mut near) = Far::and_near_connected();
+        let mut sent = packet(source, destination, &payload);
+        sent.resize(sent.len() + padding, 0);
+        if let Some((index, byte)) = change {
+            *index.get_mut(&mut sent) = byte;
+        }
+        far.send(&sent);
+        near.down();
+        let wanted = Header::parse(&sent).filter(|header| allowed(header.source));
+        prop_assert_eq!(near.delivered(), wanted.map(|header| sent[..header.len].to_vec()));
+    }
+
+    #[test]
+    fn no_datagram_whatever_harms_the_tunnel(
+        datagrams in prop::collection::vec((0u8..6, any::<bool>(), bytes(300)), 1..40),
+        (index, bit) in (any::<prop::sample::Index>(), 0u32..8),
+    ) {
+        let (mut far, mut near) = Far::and_near_connected();
+        for (kind, exact, mut datagram) in datagrams {
+            let len = [datagram.len(), 148, 92, 64, 32, 0][usize::from(kind)];
+            if exact {
+                datagram.resize(len, kind);
+            }
+            datagram.splice(..datagram.len().min(4), [kind, 0, 0, 0]);
+            far.socket.send(&datagram).unwrap();
+        }
+        let mut forged = far.seal(&from_far(b"forged"));
+        *index.get_mut(&mut forged) ^= 1 << bit;
+        far.socket.send(&forged).unwrap();
+        near.down();
+        prop_assert_eq!(near.delivered(), None);
+
+        far.send(&from_far(b"true"));
+        near.down();
+        prop_assert_eq!(near.delivered(), Some(from_far(b"true")));
+    }
+}
+
+#[test]
+fn a_replayed_datagram_is_dropped() {
+    let (mut far, mut near) = Far::and_near_connected();
+    let datagram = far.seal(&from_far(b"once"));
+    for _ in 0..2 {
+        far.socket.send(&datagram).unwrap();
+    }
+    near.down();
+    assert_eq!(near.delivered(), Some(from_far(b"once")));
+    assert_eq!(near.delivered(), None);
+    assert_eq!(near.drops().invalid, 1);
+}
+
+#[test]
+fn packets_wait_for_the_first_handshake_and_are_counted_when_they_leave() {
+    let (mut far, mut near) = Far::and_near();
+    for number in 0..3 {
+        near.send(&from_far(&[number; 12]));
+    }
+    assert_eq!(near.tunnel.stats(Instant::now()).tx_packets, 0);
+    assert!(far.hear().1.is_empty(), "the initiation");
+    near.down();
+    assert!(far.hear().1.is_empty(), "the keepalive that confirms");
+    for number in 0..3 {
+        assert_eq!(far.hear().1, from_far(&[number; 12]));
+    }
+    let stats = near.tunnel.stats(Instant::now());
+    assert_eq!((stats.tx_packets, stats.tx_bytes), (3, 96));
+}
+
+#[test]
+fn a_handshake_that_the_peer_begins_is_news_when_its_first_data_comes() {
+    let (mut far, mut near) = Far::and_near();
+    let mut out = [0; 256];
+    let result = far.tunn.format_handshake_initiation(&mut out, false);
+    let TunnResult::WriteToNetwork(initiation) = result else { panic!("{result:?}") };
+    far.socket.send(initiation).unwrap();
+    near.down();
+    assert!(near.turn.news.is_empty(), "nothing is confirmed yet");
+    assert!(far.hear().1.is_empty(), "the response, which is answered by a keepalive");
+    near.down();
+    assert_eq!(near.turn.news, [Event::Handshake { tunnel: 1, peer: 0 }]);
+    near.send(&from_far(b"hello"));
+    assert_eq!(far.hear().1, from_far(b"hello"));
+}
+
+#[test]
+fn one_event_moves_a_bounded_number_of_packets() {
+    let (far, mut near) = Far::and_near();
+    for _ in 0..1_500 {
+        far.socket.send(&[0]).unwrap();
+    }
+    near.down();
+    assert_eq!(near.drops().invalid, 1_024);
+    near.down();
+    assert_eq!(near.drops().invalid, 1_500);
+}
+
+#[test]
+fn a_device_that_is_gone_says_so() {
+    let (_far, mut near) = Far::and_near();
+    near.container = seqpacket::pair().unwrap().0;
+    assert_eq!(near.tunnel.up(&mut near.turn), Err(Gone));
+}
