@@ -4,47 +4,18 @@ mod credential;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::Records;
 use super::model::{Gateway, GatewayScope, Owner, Provider, ProviderType};
+use super::{RecordId, Records};
 use crate::fault::{Faults, Finding};
-use crate::id::{CredentialId, GatewayId, MappingId, ProviderId};
+use crate::id::{GatewayId, ProviderId};
 use crate::wireguard::{self, GatewayConfig, Rules};
 
 /// The most characters a name may have.
-pub const NAME_MAX: usize = 200;
+const NAME_MAX: usize = 200;
+/// The most characters another system's name may have.
+const OPAQUE_MAX: usize = 1024;
 /// The most bytes an OpenVPN or custom config or a custom credential may have.
-pub const TEXT_MAX: usize = 256 * 1024;
-
-/// Names one record.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub enum RecordId {
-    /// A provider.
-    Provider(ProviderId),
-    /// A gateway.
-    Gateway(GatewayId),
-    /// A mapping.
-    Mapping(MappingId),
-    /// A credential.
-    Credential(CredentialId),
-    /// A workspace, whose name is its key.
-    Workspace(String),
-}
-
-macro_rules! id_of_kind {
-    ($method:ident, $variant:ident, $id:ty) => {
-        /// The id, if it is one of this kind.
-        pub fn $method(&self) -> Option<$id> {
-            if let Self::$variant(id) = self { Some(*id) } else { None }
-        }
-    };
-}
-
-impl RecordId {
-    id_of_kind!(provider, Provider, ProviderId);
-    id_of_kind!(gateway, Gateway, GatewayId);
-    id_of_kind!(mapping, Mapping, MappingId);
-    id_of_kind!(credential, Credential, CredentialId);
-}
+const TEXT_MAX: usize = 256 * 1024;
 
 /// Checks records that are sorted by their keys. Gives what was found and, beside each gateway,
 /// its parsed WireGuard config.
@@ -88,6 +59,7 @@ impl<'a> Check<'a> {
             self.name(&provider.name, &at);
             self.unique(ids.insert(provider.id), "id", &at);
             self.unique(names.insert(&provider.name), "name", &at);
+            self.optional_name(provider.external_id.as_ref(), "external_id", &at);
         }
     }
 
@@ -99,11 +71,12 @@ impl<'a> Check<'a> {
         for gateway in &self.records.gateways {
             let at = RecordId::Gateway(gateway.id);
             self.name(&gateway.name, &at);
-            self.line(&gateway.country, "country", &at);
-            self.line(&gateway.city, "city", &at);
+            self.line(&gateway.country, NAME_MAX, "country", &at);
+            self.line(&gateway.city, NAME_MAX, "city", &at);
             self.unique(ids.insert(gateway.id), "id", &at);
             self.unique(names.insert((gateway.provider_id, &gateway.name)), "name", &at);
             let external_id = gateway.external_id.as_ref();
+            self.optional_name(external_id, "external_id", &at);
             let new = external_id.is_none_or(|id| external_ids.insert((gateway.provider_id, id)));
             self.unique(new, "external_id", &at);
             configs.push(self.config(gateway));
@@ -160,6 +133,8 @@ impl<'a> Check<'a> {
             self.unique(ids.insert(credential.id), "id", &at);
             self.unique(names.insert((credential.provider_id, &credential.name)), "name", &at);
             self.owner(&credential.owner, &at);
+            self.optional_name(credential.account.as_ref(), "account", &at);
+            self.optional_name(credential.external_id.as_ref(), "external_id", &at);
             self.scope(&credential.gateways, credential.provider_id, &at);
             if let Some(provider) = self.provider(credential.provider_id, &at) {
                 self.credential(credential, provider, &without_address);
@@ -222,9 +197,19 @@ impl<'a> Check<'a> {
 
     /// A name that people give to records of ours.
     fn name(&mut self, name: &str, at: &RecordId) {
-        self.opaque_name(name, "name", at);
+        if name.is_empty() {
+            self.fault(at, "name", "empty");
+        }
+        self.line(name, NAME_MAX, "name", at);
         if name.trim() != name {
             self.fault(at, "name", "starts or ends with white space");
+        }
+    }
+
+    /// A name that is another system's, where there is one.
+    fn optional_name(&mut self, name: Option<&String>, field: &str, at: &RecordId) {
+        if let Some(name) = name {
+            self.opaque_name(name, field, at);
         }
     }
 
@@ -233,12 +218,12 @@ impl<'a> Check<'a> {
         if name.is_empty() {
             self.fault(at, field, "empty");
         }
-        self.line(name, field, at);
+        self.line(name, OPAQUE_MAX, field, at);
     }
 
-    fn line(&mut self, text: &str, field: &str, at: &RecordId) {
-        if text.chars().count() > NAME_MAX {
-            self.fault(at, field, format!("longer than {NAME_MAX} characters"));
+    fn line(&mut self, text: &str, most: usize, field: &str, at: &RecordId) {
+        if text.chars().count() > most {
+            self.fault(at, field, format!("longer than {most} characters"));
         }
         if text.chars().any(char::is_control) {
             self.fault(at, field, "holds a line break or another control character");
@@ -253,16 +238,16 @@ impl<'a> Check<'a> {
 
     fn fault(&mut self, at: &RecordId, field: &str, message: impl Into<String>) {
         let field = self.field(at, field);
-        self.findings.push(Finding::fault(message).about(field));
+        self.findings.push(Finding::fault(printable(&message.into())).about(field));
     }
 
     fn warning(&mut self, at: &RecordId, field: &str, message: impl Into<String>) {
         let field = self.field(at, field);
-        self.findings.push(Finding::warning(message).about(field));
+        self.findings.push(Finding::warning(printable(&message.into())).about(field));
     }
 
     fn field(&self, at: &RecordId, field: &str) -> String {
-        let record = (self.place)(at).unwrap_or_else(|| self.label(at));
+        let record = (self.place)(at).unwrap_or_else(|| printable(&self.label(at)));
         format!("{record}.{field}")
     }
 
@@ -284,6 +269,11 @@ impl<'a> Check<'a> {
             RecordId::Workspace(name) => format!("workspaces[{name}]"),
         }
     }
+}
+
+/// A name may be wrong just because it would move a terminal's cursor.
+fn printable(text: &str) -> String {
+    text.replace(char::is_control, "\u{fffd}")
 }
 
 /// A finding of a config text, as one of the record that holds the text.

@@ -3,12 +3,12 @@
 mod check;
 mod document;
 pub mod model;
+mod record_id;
 pub mod select;
 pub mod why;
 
 use std::collections::BTreeMap;
 
-pub use check::RecordId;
 pub use document::{
     CredentialEntry, Document, GatewayEntry, MappingEntry, Plan, ProviderEntry, Scope, Text,
     WorkspaceEntry,
@@ -18,6 +18,7 @@ pub use model::{
     OnHooks, Owner, Provider, ProviderType, SelectionPolicy, Subject, WireguardOverrides,
     Workspace,
 };
+pub use record_id::RecordId;
 pub use select::{Candidate, InUse, Offer, explain, offers};
 pub use why::Why;
 

@@ -72,6 +72,26 @@ pub enum Why {
     },
 }
 
+impl Why {
+    /// The stable word for it, the same as in JSON.
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Self::NoSuchGateway => "no_such_gateway",
+            Self::ProviderDisabled => "provider_disabled",
+            Self::GatewayDisabled => "gateway_disabled",
+            Self::NoMapping => "no_mapping",
+            Self::OverriddenByWorkspace => "overridden_by_workspace",
+            Self::NoCredential => "no_credential",
+            Self::CredentialDisabled { .. } => "credential_disabled",
+            Self::CredentialNotFor { .. } => "credential_not_for",
+            Self::SecretDoesNotFit { .. } => "secret_does_not_fit",
+            Self::NoAddress { .. } => "no_address",
+            Self::LimitReached { .. } => "limit_reached",
+            Self::KeyInUse { .. } => "key_in_use",
+        }
+    }
+}
+
 impl fmt::Display for Why {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

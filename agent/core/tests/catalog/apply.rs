@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 
 use egress_core::catalog::{
-    CredentialSecret, Document, GatewayScope, Plan, ProviderType, Records, Text,
+    CredentialEntry, CredentialSecret, Document, GatewayEntry, GatewayScope, MappingEntry, Plan,
+    ProviderEntry, ProviderType, Records, Text, WorkspaceEntry,
 };
 use egress_core::fault::{Faults, Finding, Severity};
 use egress_core::secret::Secret;
@@ -360,4 +361,41 @@ fn a_file_that_was_not_brought_in_is_a_fault_and_never_sent() {
     assert!(matches!(document.gateways[1].config, Text::File(_)));
     assert!(serde_json::to_string(&document).is_err());
     assert!(document.against(&Records::default(), ids()).is_err());
+}
+
+#[test]
+fn what_the_api_description_promises_is_what_is_read() {
+    let kinds = [
+        ("provider", schema::<ProviderEntry>()),
+        ("gateway", schema::<GatewayEntry>()),
+        ("mapping", schema::<MappingEntry>()),
+        ("credential", schema::<CredentialEntry>()),
+        ("workspace", schema::<WorkspaceEntry>()),
+    ];
+    for (kind, schema) in kinds {
+        let names: Vec<_> = properties(&schema).into_iter().chain(required(&schema)).collect();
+        assert!(names.contains(&"name".to_owned()) || kind == "mapping", "{kind}: {names:?}");
+        for name in names {
+            let body = serde_json::json!({kind: [{&name: null}]});
+            let said =
+                Document::from_value(body).map_or_else(|it| it.to_string(), |_| String::new());
+            assert!(!said.contains("unknown field"), "{kind}: {said}");
+        }
+    }
+}
+
+fn schema<T: utoipa::PartialSchema>() -> serde_json::Value {
+    serde_json::to_value(T::schema()).unwrap()
+}
+
+/// The names of all properties, those of alternatives included.
+fn properties(schema: &serde_json::Value) -> Vec<String> {
+    let own = schema["properties"].as_object().into_iter().flat_map(|it| it.keys().cloned());
+    let parts = schema["allOf"].as_array().into_iter().flatten();
+    own.chain(parts.flat_map(properties)).collect()
+}
+
+fn required(schema: &serde_json::Value) -> Vec<String> {
+    let names = schema["required"].as_array().into_iter().flatten();
+    names.filter_map(|name| name.as_str().map(str::to_owned)).collect()
 }

@@ -32,7 +32,7 @@ fn every_unsound_record_is_a_fault_of_its_field() {
     let cases: Vec<(Vec<String>, String)> = vec![
         (faults(|it| it.providers[0].name = String::new()), "providers[].name".into()),
         (faults(|it| it.providers[0].name = " p1".into()), "providers[ p1].name".into()),
-        (faults(|it| it.providers[0].name = "a\nb".into()), "providers[a\nb].name".into()),
+        (faults(|it| it.providers[0].name = "a\nb".into()), "providers[a\u{fffd}b].name".into()),
         (
             faults(|it| {
                 it.providers.push(provider(2));
@@ -77,6 +77,7 @@ fn every_unsound_record_is_a_fault_of_its_field() {
         ),
         (faults(|it| it.credentials[0].provider_id = provider_id(9)), of_credential("provider")),
         (faults(|it| it.credentials[0].owner = owner("user:a\0")), of_credential("user")),
+        (faults(|it| it.credentials[0].account = Some(String::new())), of_credential("account")),
         (
             faults(|it| it.credentials[0].secret = CredentialSecret::PrivateKey(zero_key())),
             of_credential("private_key"),

@@ -86,6 +86,8 @@ fn every_switch_that_is_off_hides_the_gateway_and_says_so() {
         let reasons = ask(records, &Counts::default()).unwrap_err();
         assert_eq!(reasons, [expected]);
         assert_eq!(why::code(&reasons), code, "{reasons:?}");
+        let in_json = serde_json::to_value(&reasons[0]).unwrap();
+        assert_eq!(in_json["why"], reasons[0].as_str());
     }
 }
 

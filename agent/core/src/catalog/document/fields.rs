@@ -228,7 +228,7 @@ impl<'r> Fields<'r> {
     pub fn finish(self) {
         for key in self.table.keys() {
             // A long key may be a value that lost its own.
-            let finding = if key.len() > 40 {
+            let finding = if key.len() > 40 || key.contains(char::is_control) {
                 about(&self.path, Finding::fault("unknown field"))
             } else {
                 let hint = did_you_mean(key, self.known.iter().map(String::as_str));

@@ -11,8 +11,7 @@ use uuid::Uuid;
 
 use self::merge::Merge;
 use super::Document;
-use crate::catalog::check::RecordId;
-use crate::catalog::{Catalog, Records};
+use crate::catalog::{Catalog, RecordId, Records};
 use crate::fault::{Checked, Faults, Finding, Severity};
 
 /// What an apply does.

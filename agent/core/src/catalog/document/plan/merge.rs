@@ -7,14 +7,13 @@ use uuid::Uuid;
 use super::Plan;
 use super::record::{Name, Record};
 use super::secrets::{self, Flaw};
-use crate::catalog::check::RecordId;
 use crate::catalog::document::{
     CredentialEntry, Document, GatewayEntry, MappingEntry, ProviderEntry, Scope, WorkspaceEntry,
 };
 use crate::catalog::model::{
     Credential, Gateway, GatewayScope, Mapping, Owner, Provider, ProviderType, Workspace,
 };
-use crate::catalog::{Catalog, Records};
+use crate::catalog::{Catalog, RecordId, Records};
 use crate::fault::Finding;
 use crate::id::{CredentialId, GatewayId, MappingId, ProviderId};
 use crate::suggest::did_you_mean;

@@ -1,8 +1,7 @@
 //! What the five kinds of records have in common.
 
-use crate::catalog::Records;
-use crate::catalog::check::RecordId;
 use crate::catalog::model::{Credential, Gateway, Mapping, Owner, Provider, Workspace};
+use crate::catalog::{RecordId, Records};
 use crate::id::ProviderId;
 
 /// What an entry without an id is found by.

@@ -1,0 +1,34 @@
+//! A record of whatever kind, by its key.
+
+use crate::id::{CredentialId, GatewayId, MappingId, ProviderId};
+
+/// Names one record.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum RecordId {
+    /// A provider.
+    Provider(ProviderId),
+    /// A gateway.
+    Gateway(GatewayId),
+    /// A mapping.
+    Mapping(MappingId),
+    /// A credential.
+    Credential(CredentialId),
+    /// A workspace, whose name is its key.
+    Workspace(String),
+}
+
+macro_rules! id_of_kind {
+    ($method:ident, $variant:ident, $id:ty) => {
+        /// The id, if it is one of this kind.
+        pub fn $method(&self) -> Option<$id> {
+            if let Self::$variant(id) = self { Some(*id) } else { None }
+        }
+    };
+}
+
+impl RecordId {
+    id_of_kind!(provider, Provider, ProviderId);
+    id_of_kind!(gateway, Gateway, GatewayId);
+    id_of_kind!(mapping, Mapping, MappingId);
+    id_of_kind!(credential, Credential, CredentialId);
+}
