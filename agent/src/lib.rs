@@ -10,3 +10,4 @@ pub mod session;
 pub mod store;
 pub mod telemetry;
 pub mod tunnel;
+pub mod ctl;

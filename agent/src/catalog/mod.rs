@@ -2,4 +2,4 @@
 
 pub mod file;
 pub mod import;
-mod reading;
+pub(crate) mod reading;

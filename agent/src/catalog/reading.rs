@@ -11,7 +11,7 @@ use rustix::fs::OFlags;
 use zeroize::Zeroizing;
 
 /// A file's text.
-pub(super) struct Content {
+pub(crate) struct Content {
     pub text: Secret<String>,
     /// Its permission bits.
     pub mode: u32,
@@ -25,7 +25,7 @@ impl Content {
 }
 
 /// Reads a whole file; an error is a sentence that says what to do.
-pub(super) fn read(path: &Path) -> Result<Content, String> {
+pub(crate) fn read(path: &Path) -> Result<Content, String> {
     // Opening a FIFO would wait for its writer.
     let flags = OFlags::NONBLOCK.bits().cast_signed();
     let file = File::options().read(true).custom_flags(flags).open(path).map_err(unreadable)?;

@@ -245,10 +245,10 @@ impl Client {
 
     fn unreachable(&self, source: io::Error) -> Error {
         let socket = self.socket.clone();
-        match source.kind() {
-            io::ErrorKind::PermissionDenied => Error::Denied { socket, source },
-            _ => Error::NoDaemon { socket, source },
+        if source.kind() == io::ErrorKind::PermissionDenied {
+            return Error::Denied { socket, source };
         }
+        Error::NoDaemon { socket, source }
     }
 }
 

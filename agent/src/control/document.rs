@@ -232,10 +232,8 @@ fn reply(call: Call) -> Option<&'static str> {
 }
 
 fn responses(call: Call) -> utoipa::openapi::Responses {
-    let media_type = match call {
-        Call::Events => "text/event-stream",
-        _ => "application/json",
-    };
+    let is_stream = call == Call::Events;
+    let media_type = if is_stream { "text/event-stream" } else { "application/json" };
     let content = Content::new(reply(call).map(Ref::from_schema_name));
     let done = |what: &str| {
         ResponseBuilder::new().description(what).content(media_type, content.clone()).build()

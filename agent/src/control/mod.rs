@@ -16,3 +16,6 @@ pub mod roles;
 mod routes;
 pub mod server;
 mod stream;
+
+#[cfg(test)]
+mod tests;

@@ -29,6 +29,8 @@ pub struct AttachRequest {
     /// Who is asking.
     pub subject: Subject,
     /// The way out; `null` only where the workspace's egress is optional.
+    #[serde(deserialize_with = "Option::deserialize")]
+    #[schema(required = true)]
     pub gateway: Option<GatewayId>,
     /// How the container is connected and sealed.
     #[serde(default)]

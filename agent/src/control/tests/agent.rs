@@ -1,0 +1,277 @@
+//! An agent in memory: it attaches nothing, and remembers what it was asked.
+
+use std::collections::BTreeMap;
+use std::future::pending;
+use std::sync::{Arc, Mutex};
+
+use egress_core::api::{
+    ApplyReport, AttachRequest, Code, ConnectionsView, ContainmentProfile, CredentialRecord,
+    GatewayRecord, GatewayView, Health, HiddenGateway, HiddenReason, MappingRecord, OfferList,
+    OfferView, ProviderRecord, Refusal, ScopeView, SessionState, SessionView, Timings,
+    WorkspaceRecord,
+};
+use egress_core::catalog::{
+    Document, Egress, ExpectedExit, KeySharing, OnHooks, Owner, ProviderType, SelectionPolicy,
+    Subject,
+};
+use egress_core::fault::Finding;
+use egress_core::id::{CredentialId, GatewayId, MappingId, ProviderId, SessionId};
+use tokio::sync::Semaphore;
+
+use super::{GATEWAY, SLOW_GATEWAY};
+use crate::control::agent::{Agent, ApplyMode, Attached};
+use crate::control::roles::Caller;
+
+/// Clones are the same agent.
+#[derive(Debug, Clone)]
+pub struct MemoryAgent(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    sessions: Mutex<BTreeMap<SessionId, (AttachRequest, SessionView)>>,
+    /// What was asked, with the words of the request that matter.
+    asked: Mutex<Vec<String>>,
+    /// Attaches to the slow gateway wait for one of these.
+    slow: Semaphore,
+}
+
+impl Default for MemoryAgent {
+    fn default() -> Self {
+        Self(Arc::new(Inner {
+            sessions: Mutex::default(),
+            asked: Mutex::default(),
+            slow: Semaphore::new(0),
+        }))
+    }
+}
+
+impl MemoryAgent {
+    /// What was asked since the last time, in order.
+    pub fn asked(&self) -> Vec<String> {
+        std::mem::take(&mut self.0.asked.lock().unwrap())
+    }
+
+    /// Lets one attach to the slow gateway through.
+    pub fn let_one_through(&self) {
+        self.0.slow.add_permits(1);
+    }
+
+    fn note(&self, what: String) {
+        self.0.asked.lock().unwrap().push(what);
+    }
+}
+
+impl Agent for MemoryAgent {
+    async fn attach(&self, request: AttachRequest, caller: Caller) -> Result<Attached, Refusal> {
+        let id = request.session_id.clone();
+        self.note(format!("attach {id} by {}", caller.uid));
+        if request.gateway == Some(SLOW_GATEWAY.parse().unwrap()) {
+            self.0.slow.acquire().await.unwrap().forget();
+        } else if request.gateway.is_some_and(|id| id != GATEWAY.parse().unwrap()) {
+            return Err(Refusal::new(Code::NoSuchGateway, "there is no such gateway"));
+        }
+        let mut sessions = self.0.sessions.lock().unwrap();
+        match sessions.get(&id) {
+            Some((running, session)) if running.asks_the_same_as(&request) => {
+                Ok(Attached { session: session.clone(), created: false })
+            }
+            Some(_) => Err(Refusal::new(Code::SessionExists, "another request has that id")),
+            None => {
+                let session = session_view(&request);
+                sessions.insert(id, (request, session.clone()));
+                Ok(Attached { session, created: true })
+            }
+        }
+    }
+
+    async fn detach(
+        &self,
+        id: SessionId,
+        release: bool,
+        _: Caller,
+    ) -> Result<SessionView, Refusal> {
+        self.note(format!("detach {id} release={release}"));
+        let session = self.session(&id).await?;
+        self.0.sessions.lock().unwrap().remove(&id);
+        Ok(SessionView { state: SessionState::Closed, ..session })
+    }
+
+    async fn session(&self, id: &SessionId) -> Result<SessionView, Refusal> {
+        if id.as_str() == "never" {
+            return pending().await;
+        }
+        let sessions = self.0.sessions.lock().unwrap();
+        let found = sessions.get(id).map(|(_, session)| session.clone());
+        found.ok_or_else(|| Refusal::new(Code::NoSuchSession, format!("there is no session {id}")))
+    }
+
+    async fn sessions(&self) -> Result<Vec<SessionView>, Refusal> {
+        let sessions = self.0.sessions.lock().unwrap();
+        Ok(sessions.values().map(|(_, session)| session.clone()).collect())
+    }
+
+    async fn offers(&self, subject: &Subject, explain: bool) -> Result<OfferList, Refusal> {
+        self.note(format!("offers {subject:?} explain={explain}"));
+        let reason =
+            HiddenReason { code: "gateway_disabled".into(), detail: "it is disabled".into() };
+        let hidden = HiddenGateway { gateway: gateway_view(), reasons: vec![reason] };
+        Ok(OfferList {
+            offers: vec![OfferView { gateway: gateway_view(), health: Health::Up }],
+            hidden: explain.then(|| vec![hidden]),
+        })
+    }
+
+    async fn gateway_by_name(&self, name: &str) -> Result<GatewayId, Refusal> {
+        match name {
+            "se-1" | "nordic/se-1" => Ok(GATEWAY.parse().unwrap()),
+            "twice" => Err(Refusal::new(Code::AmbiguousGateway, "say provider/name")),
+            other => Err(Refusal::new(Code::NoSuchGateway, format!("no gateway {other}"))),
+        }
+    }
+
+    async fn connections(&self) -> Result<Vec<ConnectionsView>, Refusal> {
+        Ok(vec![ConnectionsView {
+            credential_id: credential_id(),
+            name: "ann".into(),
+            provider: "nordic".into(),
+            in_use: 1,
+            limit: Some(5),
+            sessions: vec!["c-41".parse().unwrap()],
+        }])
+    }
+
+    async fn apply(
+        &self,
+        document: serde_json::Value,
+        mode: ApplyMode,
+        _: Caller,
+    ) -> Result<ApplyReport, Refusal> {
+        self.note(format!("apply {mode:?}"));
+        let (_, findings) = Document::from_value(document).map_err(|faults| {
+            Refusal::new(Code::InvalidRequest, "nothing was changed").with_faults(faults.0)
+        })?;
+        Ok(ApplyReport {
+            dry_run: mode.dry_run,
+            created: vec!["provider nordic".into()],
+            updated: Vec::new(),
+            removed: Vec::new(),
+            unchanged: 2,
+            findings: [findings, vec![Finding::note("a note").at_line(3)]].concat(),
+        })
+    }
+
+    async fn providers(&self) -> Result<Vec<ProviderRecord>, Refusal> {
+        Ok(vec![ProviderRecord {
+            id: provider_id(),
+            name: "nordic".into(),
+            kind: ProviderType::Wireguard,
+            enabled: true,
+            managed: false,
+            enable_new_managed_gateways: false,
+            external_id: None,
+            version: 1,
+            split: false,
+            on_hooks: OnHooks::Refuse,
+            key_sharing: KeySharing::Exclusive,
+            selection: SelectionPolicy::LeastUsed,
+            release_delay_s: 0,
+        }])
+    }
+
+    async fn gateways(&self) -> Result<Vec<GatewayRecord>, Refusal> {
+        Ok(vec![GatewayRecord {
+            id: GATEWAY.parse().unwrap(),
+            provider_id: provider_id(),
+            name: "se-1".into(),
+            country: "Sweden".into(),
+            city: "Malmö".into(),
+            enabled: true,
+            external_id: Some("x-1".into()),
+            version: 7,
+            expected_exit: Some(ExpectedExit {
+                addresses: vec!["192.0.2.0/24".parse().unwrap()],
+                country: Some("SE".into()),
+            }),
+        }])
+    }
+
+    async fn mappings(&self) -> Result<Vec<MappingRecord>, Refusal> {
+        Ok(vec![MappingRecord {
+            id: MappingId::from_bytes([3; 16]),
+            provider_id: provider_id(),
+            enabled: true,
+            owner: Owner::Group("All Users".into()),
+            gateways: ScopeView::All,
+            version: 1,
+        }])
+    }
+
+    async fn credentials(&self) -> Result<Vec<CredentialRecord>, Refusal> {
+        Ok(vec![CredentialRecord {
+            id: credential_id(),
+            provider_id: provider_id(),
+            name: "ann".into(),
+            enabled: true,
+            owner: Owner::User("ann@example.org".into()),
+            username: None,
+            gateways: ScopeView::Selected(vec![GATEWAY.parse().unwrap()]),
+            limit: Some(5),
+            account: None,
+            external_id: None,
+            addresses: vec!["10.64.0.2/32".parse().unwrap()],
+            dns: vec!["10.64.0.1".parse().unwrap()],
+            mtu: Some(1_420),
+            has_preshared_key: true,
+            version: 2,
+        }])
+    }
+
+    async fn workspaces(&self) -> Result<Vec<WorkspaceRecord>, Refusal> {
+        Ok(vec![WorkspaceRecord {
+            name: "firefox".into(),
+            egress: Egress::Required,
+            override_egress_gateways: true,
+            version: 1,
+        }])
+    }
+}
+
+fn provider_id() -> ProviderId {
+    ProviderId::from_bytes([1; 16])
+}
+
+fn credential_id() -> CredentialId {
+    CredentialId::from_bytes([2; 16])
+}
+
+fn gateway_view() -> GatewayView {
+    GatewayView {
+        id: GATEWAY.parse().unwrap(),
+        name: "se-1".into(),
+        provider_id: provider_id(),
+        provider: "nordic".into(),
+        country: "Sweden".into(),
+        city: "Malmö".into(),
+    }
+}
+
+fn session_view(request: &AttachRequest) -> SessionView {
+    SessionView {
+        session_id: request.session_id.clone(),
+        state: SessionState::Connected,
+        reason: None,
+        subject: request.subject.clone(),
+        profile: ContainmentProfile::Sealed,
+        gateway: request.gateway.map(|_| gateway_view()),
+        credential_id: Some(credential_id()),
+        stale_credential: false,
+        interface: Some("eg0".into()),
+        addresses: vec!["10.64.0.2/32".parse().unwrap()],
+        dns: vec!["10.64.0.1".parse().unwrap()],
+        search: vec!["example.org".into()],
+        mtu: Some(1_420),
+        environment: BTreeMap::from([("EGRESS_GATEWAY_CITY".into(), "Malmö".into())]),
+        timings_ms: Timings { seal: 1.0, total: 9.5, ..Timings::default() },
+        created_at: 1_700_000_000,
+    }
+}

@@ -1,0 +1,169 @@
+//! What is too large, too slow or too many.
+
+use std::time::Duration;
+
+use egress_core::api::BODY_MAX;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+use super::{Lab, Reply, SLOW_GATEWAY, attach_body, attach_request, refused_with};
+use crate::control::client::Error;
+use crate::control::server::CONNECTIONS_MAX;
+
+const JSON: &str = "content-type: application/json\r\n";
+
+#[tokio::test]
+async fn a_body_over_the_bound_is_refused_whether_or_not_its_length_is_told() {
+    let lab = Lab::start();
+    let told = format!(
+        "POST /v1/sessions HTTP/1.1\r\nhost: x\r\n{JSON}content-length: {}\r\n\r\n",
+        BODY_MAX + 1
+    );
+    let mut stream = lab.connect().await;
+    stream.write_all(told.as_bytes()).await.unwrap();
+    let body = vec![b' '; BODY_MAX + 1];
+    let _ = stream.write_all(&body).await;
+    let problem = Reply::read(stream).await.problem();
+    assert_eq!((problem.status, problem.code.as_str()), (413, "body_too_large"));
+
+    let mut stream = lab.connect().await;
+    let untold = format!(
+        "POST /v1/sessions HTTP/1.1\r\nhost: x\r\n{JSON}transfer-encoding: chunked\r\n\r\n"
+    );
+    stream.write_all(untold.as_bytes()).await.unwrap();
+    let chunk = format!("10000\r\n{}\r\n", " ".repeat(0x1_0000));
+    for _ in 0..=BODY_MAX / 0x1_0000 {
+        let _ = stream.write_all(chunk.as_bytes()).await;
+    }
+    let problem = Reply::read(stream).await.problem();
+    assert_eq!((problem.status, problem.code.as_str()), (413, "body_too_large"));
+    assert_eq!(lab.agent.asked(), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn a_body_of_just_the_bound_is_read() {
+    let lab = Lab::start();
+    let mut body = attach_body().to_string();
+    body.push_str(&" ".repeat(BODY_MAX - body.len()));
+    assert_eq!(lab.post("/v1/sessions", &body).await.status, 201);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_body_that_does_not_come_is_not_waited_for() {
+    let lab = Lab::start();
+    let started = tokio::time::Instant::now();
+    let head =
+        format!("POST /v1/sessions HTTP/1.1\r\nhost: x\r\n{JSON}content-length: 100\r\n\r\n");
+    let problem = lab.send(format!("{head}{{\"sess").as_bytes()).await.problem();
+    assert_eq!((problem.status, problem.code.as_str()), (408, "request_timeout"));
+    assert!(started.elapsed() < Duration::from_secs(11), "{:?}", started.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_head_that_does_not_come_ends_the_connection() {
+    let lab = Lab::start();
+    for beginning in ["", "GET /v1/sess", "GET /v1/sessions HTTP/1.1\r\nhost: x\r\n"] {
+        let started = tokio::time::Instant::now();
+        let mut stream = lab.connect().await;
+        stream.write_all(beginning.as_bytes()).await.unwrap();
+        let mut bytes = Vec::new();
+        stream.read_to_end(&mut bytes).await.unwrap();
+        assert!(started.elapsed() < Duration::from_secs(11), "{beginning:?}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_not_http_or_has_too_great_a_head_ends_the_connection() {
+    let lab = Lab::start();
+    let great = format!("GET / HTTP/1.1\r\nhost: x\r\nx: {}\r\n\r\n", "x".repeat(70 << 10));
+    for (request, status) in [("\x16\x03\x01 hello\r\n\r\n", 400), (&great, 431)] {
+        let mut stream = lab.connect().await;
+        let _ = stream.write_all(request.as_bytes()).await;
+        let reply = Reply::read(stream).await;
+        assert_eq!(reply.status, status, "{}", reply.head);
+    }
+    assert_eq!(lab.get("/v1/sessions").await.status, 200);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_agent_that_does_not_answer_is_answered_for() {
+    let lab = Lab::start();
+    let started = tokio::time::Instant::now();
+    let problem = lab.get("/v1/sessions/never").await.problem();
+    assert_eq!((problem.status, problem.code.as_str()), (504, "deadline_exceeded"));
+    assert!(started.elapsed() < Duration::from_secs(31), "{:?}", started.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_attach_that_overruns_its_deadline_is_answered_for() {
+    let lab = Lab::start();
+    let started = tokio::time::Instant::now();
+    let mut request = attach_request();
+    request.gateway = Some(SLOW_GATEWAY.parse().unwrap());
+    request.deadline_ms = 2_000;
+    let error = lab.client().attach(&request).await.unwrap_err();
+    assert_eq!(refused_with(&error).as_str(), "deadline_exceeded");
+    assert!(started.elapsed() < Duration::from_secs(8), "{:?}", started.elapsed());
+}
+
+#[tokio::test]
+async fn an_attach_goes_on_when_its_caller_hangs_up() {
+    let lab = Lab::start();
+    let mut request = attach_request();
+    request.gateway = Some(SLOW_GATEWAY.parse().unwrap());
+    let client = lab.client();
+    let attaching = tokio::spawn(async move { client.attach(&request).await });
+    while lab.agent.asked().is_empty() {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    attaching.abort();
+    assert!(attaching.await.unwrap_err().is_cancelled());
+    lab.agent.let_one_through();
+    let id = "c-41".parse().unwrap();
+    let came = async {
+        while lab.client().session(&id).await.is_err() {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(10), came).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_connection_too_many_is_told_so_and_finds_room_later() {
+    let lab = Lab::start();
+    let mut open = Vec::new();
+    for _ in 0..CONNECTIONS_MAX {
+        open.push(lab.connect().await);
+    }
+    let problem = lab.get("/v1/sessions").await.problem();
+    assert_eq!((problem.status, problem.code.as_str()), (503, "too_many_connections"));
+    drop(open);
+    let room = async {
+        while lab.get("/v1/sessions").await.status != 200 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(10), room).await.unwrap();
+}
+
+#[tokio::test]
+async fn stopping_lets_the_calls_under_way_end_and_takes_no_others() {
+    let mut lab = Lab::start();
+    let mut request = attach_request();
+    request.gateway = Some(SLOW_GATEWAY.parse().unwrap());
+    let client = lab.client();
+    let attaching = tokio::spawn(async move { client.attach(&request).await });
+    while lab.agent.asked().is_empty() {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    let idle = lab.connect().await;
+    lab.stop.cancel();
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    assert!(!lab.served.is_finished());
+    let refused = lab.client().sessions().await.unwrap_err();
+    assert!(matches!(refused, Error::NoDaemon { .. }), "{refused:?}");
+    lab.agent.let_one_through();
+    assert!(attaching.await.unwrap().unwrap().created);
+    let ended = tokio::time::timeout(Duration::from_secs(10), &mut lab.served).await;
+    ended.unwrap().unwrap().unwrap();
+    drop(idle);
+}

@@ -1,0 +1,156 @@
+//! The API's description against what the server does.
+
+use std::collections::BTreeSet;
+
+use egress_core::api::{Code, Event, Health, Reason, SessionState};
+use serde_json::{Value, json};
+
+use super::{Lab, attach_body};
+use crate::control::calls::Call;
+
+/// A validator for one schema of the document that takes no property that is not documented.
+struct Schemas(Value);
+
+impl Schemas {
+    async fn of(lab: &Lab) -> Self {
+        let mut document = lab.get("/v1/openapi.json").await.json();
+        let schemas = document["components"]["schemas"].as_object_mut().unwrap();
+        Self(Value::Object(std::mem::take(schemas)))
+    }
+
+    fn check(&self, name: &str, instance: &Value) {
+        let schema = json!({
+            "$schema": "https://json-schema.org/draft/2020-12/schema",
+            "$ref": format!("#/components/schemas/{name}"),
+            "unevaluatedProperties": false,
+            "components": {"schemas": self.0},
+        });
+        let validator = jsonschema::validator_for(&schema).unwrap();
+        let errors: Vec<_> =
+            validator.iter_errors(instance).map(|error| error.to_string()).collect();
+        assert!(errors.is_empty(), "{name}: {errors:?}\n{instance:#}");
+    }
+}
+
+#[tokio::test]
+async fn every_call_and_nothing_else_is_in_the_document() {
+    let lab = Lab::start();
+    let document = lab.get("/v1/openapi.json").await.json();
+    let mut documented = BTreeSet::new();
+    for (path, item) in document["paths"].as_object().unwrap() {
+        for method in item.as_object().unwrap().keys() {
+            documented.insert(format!("{} {path}", method.to_uppercase()));
+        }
+    }
+    let calls: BTreeSet<_> =
+        Call::ALL.iter().map(|call| format!("{} {}", call.method(), call.path())).collect();
+    assert_eq!(documented, calls);
+}
+
+#[tokio::test]
+async fn every_reference_in_the_document_leads_somewhere() {
+    let lab = Lab::start();
+    let document = lab.get("/v1/openapi.json").await.json();
+    let mut references = BTreeSet::new();
+    collect(&document, &mut references);
+    assert!(references.len() > 20, "{references:?}");
+    for reference in references {
+        let pointer = reference.strip_prefix('#').unwrap();
+        assert!(document.pointer(pointer).is_some(), "{reference} leads nowhere");
+    }
+}
+
+fn collect(value: &Value, references: &mut BTreeSet<String>) {
+    match value {
+        Value::Object(fields) => {
+            if let Some(Value::String(reference)) = fields.get("$ref") {
+                references.insert(reference.clone());
+            }
+            fields.values().for_each(|field| collect(field, references));
+        }
+        Value::Array(items) => items.iter().for_each(|item| collect(item, references)),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
+}
+
+#[tokio::test]
+async fn every_reply_is_as_the_document_says() {
+    let lab = Lab::start();
+    let schemas = Schemas::of(&lab).await;
+    let attached = lab.post("/v1/sessions", &attach_body().to_string()).await;
+    assert_eq!(attached.status, 201);
+    schemas.check("SessionView", &attached.json());
+    let lists = [
+        ("SessionList", "/v1/sessions"),
+        ("SessionView", "/v1/sessions/c-41"),
+        ("OfferList", "/v1/offers?user=ann&explain=1"),
+        ("ConnectionList", "/v1/connections"),
+        ("GatewayRef", "/v1/gateways:resolve?name=se-1"),
+        ("ProviderList", "/v1/providers"),
+        ("GatewayList", "/v1/gateways"),
+        ("MappingList", "/v1/mappings"),
+        ("CredentialList", "/v1/credentials"),
+        ("WorkspaceList", "/v1/workspaces"),
+    ];
+    for (schema, target) in lists {
+        let reply = lab.get(target).await;
+        assert_eq!(reply.status, 200, "{target}");
+        schemas.check(schema, &reply.json());
+    }
+    schemas.check("ApplyReport", &lab.post("/v1/catalog:apply?dry_run=1", "{}").await.json());
+    schemas.check("SessionView", &lab.ask("DELETE", "/v1/sessions/c-41", "", "").await.json());
+    schemas.check("Problem", &lab.post("/v1/sessions", "{").await.json());
+}
+
+#[tokio::test]
+async fn every_kind_of_event_is_as_the_document_says() {
+    let lab = Lab::start();
+    let schemas = Schemas::of(&lab).await;
+    let reason = Reason { code: Code::TunnelDown, detail: "no answer".into() };
+    let events = [
+        Event::Session {
+            session_id: "c".parse().unwrap(),
+            state: SessionState::Blocked,
+            reason: Some(reason),
+        },
+        Event::Connections {
+            credential_id: egress_core::id::CredentialId::from_bytes([1; 16]),
+            in_use: 1,
+            limit: Some(2),
+        },
+        Event::Gateway {
+            gateway_id: egress_core::id::GatewayId::from_bytes([1; 16]),
+            health: Health::Down,
+        },
+        Event::Catalog { changed: 3 },
+        Event::Reset,
+    ];
+    for event in events {
+        schemas.check("Event", &serde_json::to_value(event).unwrap());
+    }
+}
+
+#[tokio::test]
+async fn the_documented_requests_are_those_that_are_taken() {
+    let lab = Lab::start();
+    let schemas = Schemas::of(&lab).await;
+    schemas.check("AttachRequest", &attach_body());
+    schemas.check(
+        "CatalogDocument",
+        &json!({
+            "provider": [{"name": "nordic", "type": "wireguard"}],
+            "gateway": [{"provider": "nordic", "name": "se-1", "config": "[Interface]"}],
+            "mapping": [{"provider": "nordic", "user": "ann"}],
+            "credential": [{"provider": "nordic", "name": "k", "group": "all", "private_key": "x"}],
+            "workspace": [{"name": "firefox", "egress": "optional"}],
+        }),
+    );
+}
+
+#[tokio::test]
+#[should_panic(expected = "undocumented")]
+async fn a_field_that_is_not_documented_would_be_seen() {
+    let lab = Lab::start();
+    let schemas = Schemas::of(&lab).await;
+    schemas.check("GatewayRef", &json!({"id": super::GATEWAY, "undocumented": 1}));
+}

@@ -1,0 +1,168 @@
+//! The API on a socket of its own, answering for an agent in memory.
+
+mod agent;
+mod bounds;
+mod broken;
+mod calls;
+mod document;
+mod stream;
+mod who;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use egress_core::api::{AttachRequest, Code, Problem};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{UnixListener, UnixStream};
+use tokio_util::sync::CancellationToken;
+
+use self::agent::MemoryAgent;
+use super::client::{Client, Error};
+use super::events::Events;
+use super::roles::{Members, Name, Role, Roles};
+use super::server::{Server, serve};
+
+/// A gateway that the agent in memory has, one it has not, and one it never gets through.
+const GATEWAY: &str = "018f0000-0000-7000-8000-000000000001";
+const NO_GATEWAY: &str = "018f0000-0000-7000-8000-00000000ffff";
+const SLOW_GATEWAY: &str = "018f0000-0000-7000-8000-000000000002";
+
+/// A server, until it is dropped.
+struct Lab {
+    dir: TempDir,
+    agent: MemoryAgent,
+    events: Events,
+    stop: CancellationToken,
+    served: tokio::task::JoinHandle<std::io::Result<()>>,
+}
+
+impl Lab {
+    /// The user who runs the tests is admin.
+    fn start() -> Self {
+        Self::start_for(&[Role::Admin])
+    }
+
+    /// The user who runs the tests has exactly these roles.
+    fn start_for(roles: &[Role]) -> Self {
+        let me = Name::Number(nix::unistd::getuid().as_raw());
+        let members = |role| {
+            let users = if roles.contains(&role) { vec![me.clone()] } else { Vec::new() };
+            Members { users, groups: Vec::new() }
+        };
+        let roles = Roles {
+            launcher: members(Role::Launcher),
+            ops: members(Role::Ops),
+            plugin: members(Role::Plugin),
+            admin: members(Role::Admin),
+        };
+        let dir = tempfile::tempdir().unwrap();
+        let (agent, events) = (MemoryAgent::default(), Events::starting_at(1));
+        let server = Server::new(agent.clone(), events.clone(), &roles);
+        let listener = UnixListener::bind(dir.path().join("sock")).unwrap();
+        let stop = CancellationToken::new();
+        let serving = tokio::spawn(serve(listener, server, stop.clone()));
+        Self { dir, agent, events, stop, served: serving }
+    }
+
+    fn socket(&self) -> PathBuf {
+        self.dir.path().join("sock")
+    }
+
+    fn client(&self) -> Client {
+        Client::new(self.socket())
+    }
+
+    async fn connect(&self) -> UnixStream {
+        UnixStream::connect(self.socket()).await.unwrap()
+    }
+
+    /// Sends these bytes on a connection of their own and reads the reply.
+    async fn send(&self, request: &[u8]) -> Reply {
+        let mut stream = self.connect().await;
+        stream.write_all(request).await.unwrap();
+        Reply::read(stream).await
+    }
+
+    async fn ask(&self, method: &str, target: &str, headers: &str, body: &str) -> Reply {
+        let length = body.len();
+        let head = format!("{method} {target} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n");
+        let request = format!("{head}content-length: {length}\r\n{headers}\r\n{body}");
+        self.send(request.as_bytes()).await
+    }
+
+    async fn get(&self, target: &str) -> Reply {
+        self.ask("GET", target, "", "").await
+    }
+
+    async fn post(&self, target: &str, body: &str) -> Reply {
+        self.ask("POST", target, "content-type: application/json\r\n", body).await
+    }
+}
+
+impl Drop for Lab {
+    fn drop(&mut self) {
+        self.served.abort();
+    }
+}
+
+/// One HTTP reply, taken apart by hand.
+#[derive(Debug)]
+struct Reply {
+    status: u16,
+    head: String,
+    body: Vec<u8>,
+}
+
+impl Reply {
+    /// Reads until the server closes.
+    async fn read(mut stream: UnixStream) -> Self {
+        let mut bytes = Vec::new();
+        let whole = tokio::time::timeout(Duration::from_mins(1), stream.read_to_end(&mut bytes));
+        // A server that closes with our request half read resets the connection after its reply.
+        let _ = whole.await.unwrap();
+        Self::parse(&bytes)
+    }
+
+    fn parse(bytes: &[u8]) -> Self {
+        let text = String::from_utf8_lossy(bytes);
+        let end = text.find("\r\n\r\n").unwrap_or_else(|| panic!("no reply: {text:?}"));
+        let head = text[..end].to_lowercase();
+        let status = head.split(' ').nth(1).unwrap().parse().unwrap();
+        Self { status, head, body: bytes[end + 4..].to_vec() }
+    }
+
+    fn json(&self) -> Value {
+        serde_json::from_slice(&self.body)
+            .unwrap_or_else(|error| panic!("{error}: {}", String::from_utf8_lossy(&self.body)))
+    }
+
+    /// The problem document that it must be.
+    fn problem(&self) -> Problem {
+        assert!(self.head.contains("content-type: application/problem+json"), "{}", self.head);
+        let problem: Problem = serde_json::from_value(self.json()).unwrap();
+        assert_eq!(problem.status, self.status);
+        assert_eq!(problem.kind, format!("urn:egress-agent:{}", problem.code.as_str()));
+        assert!(problem.detail.len() > 10, "{problem:?}");
+        problem
+    }
+}
+
+fn attach_body() -> Value {
+    json!({
+        "session_id": "c-41",
+        "netns": {"path": "/run/netns/x"},
+        "subject": {"user": "ann@example.org", "groups": ["All Users"], "workspace": "firefox"},
+        "gateway": GATEWAY,
+    })
+}
+
+fn attach_request() -> AttachRequest {
+    serde_json::from_value(attach_body()).unwrap()
+}
+
+fn refused_with(error: &Error) -> Code {
+    let Error::Refused(problem) = error else { panic!("expected a refusal, not {error:?}") };
+    problem.code
+}

@@ -1,0 +1,290 @@
+//! What `egressctl` is told on its command line.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
+use egress_core::catalog::{OnHooks, Owner};
+use egress_core::id::SessionId;
+
+use super::subject::{SubjectArguments, owner};
+
+/// Where the agent listens unless `agent.toml` says otherwise.
+const SOCKET: &str = "/run/egress-agent/agent.sock";
+
+/// Asks this host's egress agent.
+///
+/// Exit codes: 0 done, 1 refused, 64 used wrongly, 69 no agent.
+#[derive(Debug, Parser)]
+#[command(name = "egressctl", version, propagate_version = true)]
+pub struct Arguments {
+    /// The agent's socket.
+    #[arg(
+        long,
+        global = true,
+        env = "EGRESS_AGENT_SOCKET",
+        default_value = SOCKET,
+        value_name = "PATH"
+    )]
+    pub socket: PathBuf,
+    /// How answers are shown.
+    #[arg(long, short, global = true, value_enum, default_value_t, value_name = "FORM")]
+    pub output: Output,
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// How answers are shown.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub enum Output {
+    /// For people.
+    #[default]
+    Table,
+    /// The agent's reply as it came; errors as problem documents.
+    Json,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Give a container's network namespace an egress
+    Attach(Attach),
+    /// Take a container's egress away
+    Detach {
+        /// The session's id
+        session: SessionId,
+        /// Take the seal away too: the namespace is then as it was before the attach
+        #[arg(long)]
+        release: bool,
+    },
+    /// List sessions
+    Sessions,
+    /// Look at one session
+    #[command(subcommand)]
+    Session(Session),
+    /// Show the launch menu of a subject
+    Offers(Offers),
+    /// Say why a gateway is or is not offered
+    Explain(Explain),
+    /// Show live connections of each credential
+    Connections,
+    /// Follow what happens, until interrupted
+    Events {
+        /// Begin after the event of this id
+        #[arg(long, value_name = "ID")]
+        after: Option<u64>,
+    },
+    /// Add and change catalog records from files
+    Apply(Apply),
+    /// Make a provider, gateway, credential and mapping of a wg-quick file
+    Import(Import),
+    /// Find every fault of a wg-quick or apply file, without an agent
+    Check(Check),
+    /// Run a command whose traffic leaves through a gateway or not at all
+    Exec(Exec),
+    /// Print a shell's completion script
+    Completions {
+        /// For which shell
+        shell: Shell,
+    },
+    /// Print the manual page, or write all of them to a directory
+    Man {
+        /// Where to write them
+        #[arg(long, value_name = "DIR")]
+        dir: Option<PathBuf>,
+    },
+    /// The other half of exec, in namespaces of its own
+    #[command(hide = true)]
+    Inside(Exec),
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Session {
+    /// Show one session
+    Show {
+        /// The session's id
+        session: SessionId,
+    },
+}
+
+#[derive(Debug, Args)]
+pub struct Attach {
+    /// Your own name for it; the same again finds the running session
+    pub session: SessionId,
+    #[command(flatten)]
+    pub netns: NetnsArguments,
+    /// An id, provider/name, or a name that only one provider's gateway has
+    #[arg(long, short, required_unless_present = "no_gateway", value_name = "GATEWAY")]
+    pub gateway: Option<String>,
+    /// No way out at all, where the workspace's egress is optional
+    #[arg(long, conflicts_with = "gateway")]
+    pub no_gateway: bool,
+    #[command(flatten)]
+    pub subject: SubjectArguments,
+    #[command(flatten)]
+    pub deadline: Deadline,
+}
+
+#[derive(Debug, Args)]
+#[group(required = true, multiple = false)]
+pub struct NetnsArguments {
+    /// The namespace's file
+    #[arg(long, value_name = "PATH")]
+    pub netns: Option<PathBuf>,
+    /// A process in the namespace
+    #[arg(long, value_name = "PID")]
+    pub pid: Option<i32>,
+}
+
+#[derive(Debug, Clone, Copy, Args)]
+pub struct Deadline {
+    /// Seconds until an attach is given up
+    #[arg(long, default_value_t = 10, value_name = "SECONDS")]
+    #[arg(value_parser = clap::value_parser!(u64).range(1..=300))]
+    pub deadline: u64,
+}
+
+#[derive(Debug, Args)]
+pub struct Offers {
+    #[command(flatten)]
+    pub subject: SubjectArguments,
+    /// Show also every hidden gateway with its reasons
+    #[arg(long)]
+    pub explain: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct Explain {
+    /// An id, provider/name, or a name that only one provider's gateway has; all when left out
+    pub gateway: Option<String>,
+    #[command(flatten)]
+    pub subject: SubjectArguments,
+}
+
+#[derive(Debug, Args)]
+pub struct Apply {
+    /// An apply file, or a directory of them
+    #[arg(long, short, value_name = "FILE|DIR")]
+    pub file: PathBuf,
+    /// Say what would change, and change nothing
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Remove what an earlier apply of this file or directory made and this one does not name
+    #[arg(long)]
+    pub prune: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct Import {
+    /// A wg-quick file with the client's own key
+    pub file: PathBuf,
+    /// What provider, gateway and credential are called; else the file's name
+    #[arg(long)]
+    pub name: Option<String>,
+    /// Who may use it: user:NAME, group:NAME or workspace:NAME; else user:$USER
+    #[arg(long, value_parser = owner, value_name = "KIND:NAME")]
+    pub owner: Option<Owner>,
+    /// For the launch menu
+    #[arg(long, default_value_t, hide_default_value = true)]
+    pub country: String,
+    /// For the launch menu
+    #[arg(long, default_value_t, hide_default_value = true)]
+    pub city: String,
+    #[command(flatten)]
+    pub rules: RuleArguments,
+    /// Say what would change, and change nothing
+    #[arg(long)]
+    pub dry_run: bool,
+}
+
+#[derive(Debug, Clone, Copy, Args)]
+pub struct RuleArguments {
+    /// Take a config without a default route; what is not in it is blocked
+    #[arg(long)]
+    pub split: bool,
+    /// Ignore commands in the file in place of refusing it
+    #[arg(long)]
+    pub drop_hooks: bool,
+}
+
+impl RuleArguments {
+    /// What the parser is to take.
+    pub fn rules(self) -> egress_core::wireguard::Rules {
+        let on_hooks = if self.drop_hooks { OnHooks::Drop } else { OnHooks::Refuse };
+        egress_core::wireguard::Rules { split: self.split, on_hooks }
+    }
+}
+
+#[derive(Debug, Args)]
+pub struct Check {
+    /// A wg-quick file (`*.conf`), an apply file (`*.toml`) or a directory of these
+    pub file: PathBuf,
+    #[command(flatten)]
+    pub rules: RuleArguments,
+}
+
+#[derive(Debug, Args)]
+pub struct Exec {
+    /// An id, provider/name, or a name that only one provider's gateway has
+    #[arg(long, short, value_name = "GATEWAY")]
+    pub gateway: String,
+    #[command(flatten)]
+    pub subject: SubjectArguments,
+    #[command(flatten)]
+    pub deadline: Deadline,
+    /// The session's id; else one of its own
+    #[arg(long, value_name = "ID")]
+    pub session: Option<SessionId>,
+    /// Stay root under sudo, in place of becoming the user who called it
+    #[arg(long)]
+    pub keep_root: bool,
+    /// The command and its arguments
+    #[arg(last = true, required = true, num_args = 1.., value_name = "COMMAND")]
+    pub command: Vec<OsString>,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    fn parse(line: &str) -> Result<Arguments, clap::Error> {
+        Arguments::try_parse_from(line.split_whitespace())
+    }
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn what_is_missing_or_too_much_is_an_error() {
+        for line in [
+            "egressctl",
+            "egressctl attach c-41",
+            "egressctl attach c-41 --netns /x",
+            "egressctl attach c-41 --netns /x --pid 1 -g g",
+            "egressctl attach c-41 --netns /x -g g --no-gateway",
+            "egressctl attach a/b --netns /x -g g",
+            "egressctl attach c --netns /x -g g --deadline 0",
+            "egressctl attach c --netns /x -g g --deadline 301",
+            "egressctl apply",
+            "egressctl import x.conf --owner ann",
+            "egressctl import x.conf --owner robot:ann",
+            "egressctl exec -g g",
+            "egressctl exec -g g true",
+            "egressctl offers --output yaml",
+        ] {
+            assert!(parse(line).is_err(), "{line} was taken");
+        }
+    }
+
+    #[test]
+    fn everything_after_two_dashes_is_the_command() {
+        let parsed = parse("egressctl exec -g se-1 -- curl --output x -g").unwrap();
+        let Command::Exec(exec) = parsed.command else { panic!("{parsed:?}") };
+        assert_eq!(exec.command, ["curl", "--output", "x", "-g"]);
+        assert_eq!(parsed.output, Output::Table);
+    }
+}

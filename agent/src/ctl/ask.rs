@@ -1,0 +1,97 @@
+//! Commands that are one call of the API.
+
+use egress_core::api::{AttachRequest, ContainmentProfile, HiddenGateway, NetnsRef, OfferList};
+use egress_core::id::{GatewayId, SessionId};
+use futures_util::StreamExt;
+
+use super::arguments::{Attach, Explain, NetnsArguments, Offers};
+use super::failure::Failure;
+use super::screen::Screen;
+use super::tables;
+use crate::control::client::Client;
+
+pub async fn attach(client: &Client, attach: &Attach, screen: Screen) -> Result<(), Failure> {
+    let gateway = match &attach.gateway {
+        Some(name) => Some(gateway(client, name).await?),
+        None => None,
+    };
+    let request = AttachRequest {
+        session_id: attach.session.clone(),
+        netns: netns(&attach.netns)?,
+        subject: attach.subject.subject(),
+        gateway,
+        profile: ContainmentProfile::Sealed,
+        deadline_ms: attach.deadline.deadline * 1_000,
+    };
+    let attached = client.attach(&request).await?;
+    screen.show(&attached.session, tables::session)
+}
+
+fn netns(arguments: &NetnsArguments) -> Result<NetnsRef, Failure> {
+    match (&arguments.netns, arguments.pid) {
+        (Some(path), _) => {
+            let path = std::path::absolute(path);
+            Ok(NetnsRef::Path(path.map_err(|source| Failure::system("find --netns", source))?))
+        }
+        (None, Some(pid)) => Ok(NetnsRef::Pid(pid)),
+        (None, None) => Err(Failure::Usage("say --netns or --pid".to_owned())),
+    }
+}
+
+/// The gateway meant by an id or a name.
+pub async fn gateway(client: &Client, name: &str) -> Result<GatewayId, Failure> {
+    match name.parse() {
+        Ok(id) => Ok(id),
+        Err(_) => Ok(client.gateway_by_name(name).await?),
+    }
+}
+
+pub async fn detach(
+    client: &Client,
+    session: &SessionId,
+    release: bool,
+    screen: Screen,
+) -> Result<(), Failure> {
+    screen.show(&client.detach(session, release).await?, tables::session)
+}
+
+pub async fn sessions(client: &Client, screen: Screen) -> Result<(), Failure> {
+    screen.show(&client.sessions().await?, tables::sessions)
+}
+
+pub async fn session(client: &Client, id: &SessionId, screen: Screen) -> Result<(), Failure> {
+    screen.show(&client.session(id).await?, tables::session)
+}
+
+pub async fn offers(client: &Client, offers: &Offers, screen: Screen) -> Result<(), Failure> {
+    let list = client.offers(&offers.subject.subject(), offers.explain).await?;
+    screen.show(&list, tables::offers)
+}
+
+pub async fn explain(client: &Client, explain: &Explain, screen: Screen) -> Result<(), Failure> {
+    let mut list = client.offers(&explain.subject.subject(), true).await?;
+    if let Some(name) = &explain.gateway {
+        only(&mut list, gateway(client, name).await?);
+    }
+    screen.show(&list, tables::explanation)
+}
+
+fn only(list: &mut OfferList, gateway: GatewayId) {
+    list.offers.retain(|offer| offer.gateway.id == gateway);
+    let hidden = list.hidden.iter_mut();
+    hidden.for_each(|hidden: &mut Vec<HiddenGateway>| hidden.retain(|it| it.gateway.id == gateway));
+}
+
+pub async fn connections(client: &Client, screen: Screen) -> Result<(), Failure> {
+    screen.show(&client.connections().await?, tables::connections)
+}
+
+/// Follows events until the agent stops.
+pub async fn events(client: &Client, after: Option<u64>, screen: Screen) -> Result<(), Failure> {
+    let mut events = client.events(after).await?;
+    while let Some(numbered) = events.next().await {
+        let numbered = numbered?;
+        screen.show_line(&tables::EventLine::from(numbered), tables::event)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,104 @@
+//! Commands that read a file: `apply`, `import`, `check`.
+
+use std::path::Path;
+
+use egress_core::catalog::{Document, Owner, Records};
+use egress_core::fault::{Checked, Faults, Finding};
+use egress_core::wireguard;
+use uuid::Uuid;
+
+use super::arguments::{Apply, Check, Import};
+use super::failure::Failure;
+use super::screen::Screen;
+use super::{subject, tables};
+use crate::catalog::{file, import as wg_quick, reading};
+use crate::control::agent::ApplyMode;
+use crate::control::client::{Client, Error};
+
+pub async fn apply(client: &Client, apply: &Apply, screen: Screen) -> Result<(), Failure> {
+    let (document, findings) = file::read(&apply.file)?;
+    screen.remark(&findings);
+    let mode = ApplyMode { dry_run: apply.dry_run, prune: apply.prune };
+    send(client, &document, mode, screen).await
+}
+
+pub async fn import(client: &Client, import: &Import, screen: Screen) -> Result<(), Failure> {
+    let settings = wg_quick::Import {
+        name: import.name.clone(),
+        owner: owner(import)?,
+        rules: import.rules.rules(),
+    };
+    let (mut document, findings) = wg_quick::read(&import.file, &settings)?;
+    screen.remark(&findings);
+    for gateway in &mut document.gateways {
+        gateway.country.clone_from(&import.country);
+        gateway.city.clone_from(&import.city);
+    }
+    let mode = ApplyMode { dry_run: import.dry_run, prune: false };
+    send(client, &document, mode, screen).await
+}
+
+fn owner(import: &Import) -> Result<Owner, Failure> {
+    let user = || subject::user_at_keyboard().map(Owner::User);
+    let nobody = || Failure::Usage("$USER is not set: say --owner user:NAME".to_owned());
+    import.owner.clone().or_else(user).ok_or_else(nobody)
+}
+
+/// Sends a document, and brings the places in its files to what the agent finds.
+async fn send(
+    client: &Client,
+    document: &Document,
+    mode: ApplyMode,
+    screen: Screen,
+) -> Result<(), Failure> {
+    match client.apply(document, mode).await {
+        Ok(mut report) => {
+            report.findings = document.locate(report.findings);
+            screen.remark(&report.findings);
+            screen.show(&report, tables::report)
+        }
+        Err(Error::Refused(mut problem)) => {
+            problem.faults = document.locate(problem.faults);
+            Err(Failure::Agent(Error::Refused(problem)))
+        }
+        Err(error) => Err(Failure::Agent(error)),
+    }
+}
+
+pub fn check(check: &Check, screen: Screen) -> Result<(), Failure> {
+    let is_wg_quick = check.file.extension().is_some_and(|extension| extension == "conf");
+    let (summary, findings) =
+        if is_wg_quick { check_wg_quick(check) } else { check_records(&check.file) }?;
+    screen.remark(&findings);
+    screen.show(&findings, |_| summary)
+}
+
+fn check_wg_quick(check: &Check) -> Checked<String> {
+    let file = check.file.display().to_string();
+    let here = |found: Vec<Finding>| -> Vec<Finding> {
+        found.into_iter().map(|finding| finding.in_file(&file)).collect()
+    };
+    let content = reading::read(&check.file)
+        .map_err(|why| Faults(vec![Finding::fault(why).in_file(&file)]))?;
+    let (config, findings) = wireguard::parse(content.text.expose(), &check.rules.rules())
+        .map_err(|Faults(found)| Faults(here(found)))?;
+    let peers = config.peers.len();
+    let plural = if peers == 1 { "" } else { "s" };
+    Ok((format!("{file}: good, {peers} peer{plural}\n"), here(findings)))
+}
+
+/// Takes the file alone: what it refers to must be in it.
+fn check_records(path: &Path) -> Checked<String> {
+    let (document, mut findings) = file::read(path)?;
+    match document.against(&Records::default(), Uuid::now_v7) {
+        Ok((plan, found)) => {
+            findings.extend(found);
+            let records = plan.created.len();
+            Ok((format!("{}: good, {records} records\n", path.display()), findings))
+        }
+        Err(Faults(found)) => {
+            findings.extend(found);
+            Err(Faults(findings))
+        }
+    }
+}

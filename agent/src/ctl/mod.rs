@@ -1,0 +1,84 @@
+//! `egressctl`: asks the agent, and says in words or JSON what it answered.
+//!
+//! Exit codes: 0 done, 1 refused, 64 used wrongly, 69 no agent; `exec` has its command's own.
+
+mod arguments;
+mod ask;
+mod caller;
+mod failure;
+mod files;
+mod inside;
+mod manual;
+mod run;
+mod screen;
+mod subject;
+mod tables;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use clap::error::ErrorKind;
+
+use self::arguments::{Arguments, Command};
+use self::failure::Failure;
+use self::screen::Screen;
+use crate::control::client::Client;
+
+/// Runs the program with its own arguments.
+pub fn main() -> ExitCode {
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => return misused(&error),
+    };
+    let screen = Screen::new(arguments.output);
+    match carry_out(arguments, screen) {
+        Ok(code) => code,
+        Err(failure) => {
+            screen.complain(&failure);
+            failure.exit_code()
+        }
+    }
+}
+
+fn misused(error: &clap::Error) -> ExitCode {
+    // Help and version are asked for, and go to standard output.
+    let asked = matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion);
+    // Nobody is left to tell when this fails.
+    let _ = error.print();
+    if asked { ExitCode::SUCCESS } else { ExitCode::from(failure::USAGE) }
+}
+
+fn carry_out(arguments: Arguments, screen: Screen) -> Result<ExitCode, Failure> {
+    let client = Client::new(&arguments.socket);
+    let done = match arguments.command {
+        // Before there is any other thread: it leaves namespaces.
+        Command::Inside(exec) => return Err(inside::enter(&client, &exec)),
+        Command::Exec(exec) => {
+            return wait(run::exec(&client, &arguments.socket, &exec, screen));
+        }
+        Command::Check(check) => files::check(&check, screen),
+        Command::Completions { shell } => manual::completions(shell, screen),
+        Command::Man { dir } => manual::pages(dir.as_deref(), screen),
+        Command::Attach(attach) => wait(ask::attach(&client, &attach, screen)),
+        Command::Detach { session, release } => {
+            wait(ask::detach(&client, &session, release, screen))
+        }
+        Command::Sessions => wait(ask::sessions(&client, screen)),
+        Command::Session(arguments::Session::Show { session }) => {
+            wait(ask::session(&client, &session, screen))
+        }
+        Command::Offers(offers) => wait(ask::offers(&client, &offers, screen)),
+        Command::Explain(explain) => wait(ask::explain(&client, &explain, screen)),
+        Command::Connections => wait(ask::connections(&client, screen)),
+        Command::Events { after } => wait(ask::events(&client, after, screen)),
+        Command::Apply(apply) => wait(files::apply(&client, &apply, screen)),
+        Command::Import(import) => wait(files::import(&client, &import, screen)),
+    };
+    done.map(|()| ExitCode::SUCCESS)
+}
+
+/// Runs one call to its end on this thread.
+fn wait<T>(work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    runtime.map_err(|source| Failure::system("start the runtime", source))?.block_on(work)
+}

@@ -1,0 +1,200 @@
+//! The agent's answers in words.
+
+use std::fmt::Display;
+
+use comfy_table::{Table, presets};
+use egress_core::api::{
+    ApplyReport, ConnectionList, Event, GatewayView, Health, OfferList, Reason, SessionList,
+    SessionView,
+};
+use serde::Serialize;
+
+use crate::control::events::Numbered;
+
+/// Sessions, one a line.
+pub fn sessions(list: &SessionList) -> String {
+    let mut table = table(["SESSION", "STATE", "GATEWAY", "INTERFACE", "ADDRESSES", "REASON"]);
+    for session in &list.sessions {
+        table.add_row([
+            session.session_id.to_string(),
+            session.state.as_str().to_owned(),
+            session.gateway.as_ref().map(gateway_name).unwrap_or_default(),
+            session.interface.clone().unwrap_or_default(),
+            words(&session.addresses),
+            session
+                .reason
+                .as_ref()
+                .map(|reason| reason.code.as_str().to_owned())
+                .unwrap_or_default(),
+        ]);
+    }
+    finish(&table)
+}
+
+/// One session, one field a line; fields that say nothing are left out.
+pub fn session(session: &SessionView) -> String {
+    let reason = |reason: &Reason| format!("{}: {}", reason.code.as_str(), reason.detail);
+    let gateway = |gateway: &GatewayView| {
+        format!("{} {} {}", gateway_name(gateway), gateway.city, gateway.country)
+    };
+    let timings = &session.timings_ms;
+    let fields = [
+        ("session", session.session_id.to_string()),
+        ("state", session.state.as_str().to_owned()),
+        ("reason", session.reason.as_ref().map(reason).unwrap_or_default()),
+        ("gateway", session.gateway.as_ref().map(gateway).unwrap_or_default()),
+        ("interface", session.interface.clone().unwrap_or_default()),
+        ("addresses", words(&session.addresses)),
+        ("dns", words(&session.dns)),
+        ("search", words(&session.search)),
+        ("mtu", session.mtu.map(|mtu| mtu.to_string()).unwrap_or_default()),
+        ("stale credential", if session.stale_credential { "yes" } else { "" }.to_owned()),
+        (
+            "milliseconds",
+            format!(
+                "seal {:.1}, select {:.1}, tunnel {:.1}, handshake {:.1}, open {:.1}, total {:.1}",
+                timings.seal,
+                timings.select,
+                timings.tunnel,
+                timings.handshake,
+                timings.open,
+                timings.total,
+            ),
+        ),
+    ];
+    let mut table = blank();
+    for (name, value) in fields {
+        if !value.trim().is_empty() {
+            table.add_row([name.to_owned(), value.trim().to_owned()]);
+        }
+    }
+    finish(&table)
+}
+
+/// The launch menu, and below it what is hidden, when that was asked for.
+pub fn offers(list: &OfferList) -> String {
+    let mut menu = table(["GATEWAY", "COUNTRY", "CITY", "HEALTH", "ID"]);
+    for offer in &list.offers {
+        let gateway = &offer.gateway;
+        menu.add_row([
+            gateway_name(gateway),
+            gateway.country.clone(),
+            gateway.city.clone(),
+            health(offer.health).to_owned(),
+            gateway.id.to_string(),
+        ]);
+    }
+    let menu = finish(&menu);
+    match &list.hidden {
+        Some(hidden) if !hidden.is_empty() => menu + "\n" + &explanation(&hidden_only(list)),
+        Some(_) | None => menu,
+    }
+}
+
+fn hidden_only(list: &OfferList) -> OfferList {
+    OfferList { offers: Vec::new(), hidden: list.hidden.clone() }
+}
+
+/// Each gateway with why it is or is not offered.
+pub fn explanation(list: &OfferList) -> String {
+    let offered = list.offers.iter().map(|offer| gateway_name(&offer.gateway) + ": offered\n");
+    let hidden = list.hidden.iter().flatten().map(|hidden| {
+        let reasons = hidden.reasons.iter().map(|reason| format!("  {}\n", reason.detail));
+        gateway_name(&hidden.gateway) + ": hidden\n" + &reasons.collect::<String>()
+    });
+    offered.chain(hidden).collect()
+}
+
+/// Credentials with their live connections, one a line.
+pub fn connections(list: &ConnectionList) -> String {
+    let mut table = table(["CREDENTIAL", "IN USE", "LIMIT", "SESSIONS", "ID"]);
+    for credential in &list.connections {
+        table.add_row([
+            format!("{}/{}", credential.provider, credential.name),
+            credential.in_use.to_string(),
+            credential.limit.map_or_else(|| "none".to_owned(), |limit| limit.to_string()),
+            words(&credential.sessions),
+            credential.credential_id.to_string(),
+        ]);
+    }
+    finish(&table)
+}
+
+/// What an apply did, one record a line.
+pub fn report(report: &ApplyReport) -> String {
+    let would = if report.dry_run { "would be " } else { "" };
+    let kinds =
+        [("created", &report.created), ("changed", &report.updated), ("removed", &report.removed)];
+    let records = kinds.into_iter().flat_map(|(what, records)| {
+        records.iter().map(move |record| format!("{record} {would}{what}\n"))
+    });
+    let text: String = records.collect();
+    text + &format!("{} unchanged\n", report.unchanged)
+}
+
+/// An event with its id, as `events` prints it.
+#[derive(Debug, Serialize)]
+pub struct EventLine {
+    id: u64,
+    #[serde(flatten)]
+    event: Event,
+}
+
+impl From<Numbered> for EventLine {
+    fn from(Numbered { id, event }: Numbered) -> Self {
+        Self { id, event }
+    }
+}
+
+/// One event in words.
+pub fn event(line: &EventLine) -> String {
+    let what = match &line.event {
+        Event::Session { session_id, state, reason } => {
+            let why = reason.as_ref().map(|why| format!(", {}: {}", why.code.as_str(), why.detail));
+            format!("session {session_id} {}{}", state.as_str(), why.unwrap_or_default())
+        }
+        Event::Connections { credential_id, in_use, limit } => {
+            let limit = limit.map(|limit| format!(" of {limit}")).unwrap_or_default();
+            format!("credential {credential_id} has {in_use}{limit} in use")
+        }
+        Event::Gateway { gateway_id, health: now } => {
+            format!("gateway {gateway_id} {}", health(*now))
+        }
+        Event::Catalog { changed } => format!("catalog changed, {changed} records"),
+        Event::Reset => "events before this one are not kept: read the lists again".to_owned(),
+    };
+    format!("{} {what}", line.id)
+}
+
+fn health(health: Health) -> &'static str {
+    match health {
+        Health::Unknown => "unknown",
+        Health::Up => "up",
+        Health::Down => "down",
+    }
+}
+
+fn gateway_name(gateway: &GatewayView) -> String {
+    format!("{}/{}", gateway.provider, gateway.name)
+}
+
+fn words(items: &[impl Display]) -> String {
+    items.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")
+}
+
+fn table<const COLUMNS: usize>(titles: [&str; COLUMNS]) -> Table {
+    let mut table = blank();
+    table.set_header(titles);
+    table
+}
+
+fn blank() -> Table {
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING);
+    table
+}
+
+fn finish(table: &Table) -> String {
+    let lines = table.lines().map(|line| line.trim().to_owned() + "\n");
+    lines.filter(|line| line != "\n").collect()
+}
