@@ -6,11 +6,11 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use egress_linux::seqpacket;
 use rustix::event::PollFlags;
-use zeroize::{Zeroize, Zeroizing};
+use zeroize::Zeroize;
 
 use crate::news::News;
 use crate::order::{Answer, Ticket};
-use crate::protocol::{Message, Request};
+use crate::protocol::{Message, PACKET_MAX, Request};
 
 /// The most requests that wait for their answer, or answers that wait to be read. Beyond that
 /// nothing is read from control.
@@ -24,6 +24,8 @@ pub struct Connection {
     unsent: VecDeque<(Message, Vec<OwnedFd>)>,
     greeted: bool,
     full: bool,
+    /// One packet. It may have keys in it, so that it is wiped after each use.
+    buffer: Box<[u8]>,
 }
 
 /// The connection is at its end: control closed it, or said what cannot be understood.
@@ -44,25 +46,30 @@ impl Connection {
     /// Takes an accepted socket. `number` tells it from its predecessors.
     pub fn new(fd: OwnedFd, number: u64) -> io::Result<Self> {
         rustix::io::ioctl_fionbio(&fd, true)?;
-        Ok(Self { fd, number, unanswered: 0, unsent: VecDeque::new(), greeted: false, full: false })
+        Ok(Self {
+            fd,
+            number,
+            unanswered: 0,
+            unsent: VecDeque::new(),
+            greeted: false,
+            full: false,
+            buffer: vec![0; PACKET_MAX].into_boxed_slice(),
+        })
     }
 
     /// The next request with its descriptors; `None` when there is none, or too many are
-    /// unanswered. `buffer` holds keys in between and is wiped.
-    pub fn receive(
-        &mut self,
-        buffer: &mut [u8],
-    ) -> Result<Option<(Request, Vec<OwnedFd>)>, Closed> {
+    /// unanswered.
+    pub fn receive(&mut self) -> Result<Option<(Request, Vec<OwnedFd>)>, Closed> {
         if !self.listens() {
             return Ok(None);
         }
-        let (len, fds) = match seqpacket::recv(&self.fd, buffer) {
+        let (len, fds) = match seqpacket::recv(&self.fd, &mut self.buffer) {
             Ok(packet) => packet.ok_or(Closed::Gone)?,
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(None),
             Err(error) => return Err(Closed::Io(error)),
         };
-        let request = postcard::from_bytes(&buffer[..len]);
-        buffer[..len].zeroize();
+        let request = postcard::from_bytes(&self.buffer[..len]);
+        self.buffer[..len].zeroize();
         self.unanswered += 1;
         Ok(Some((request.map_err(Closed::Malformed)?, fds)))
     }
@@ -97,22 +104,35 @@ impl Connection {
     /// Sends replies, then news, as far as control's buffer takes them.
     pub fn flush(&mut self, news: &mut News) -> Result<(), Closed> {
         self.full = false;
-        while let Some((message, fds)) = self.unsent.front() {
-            let fds: Vec<_> = fds.iter().map(AsFd::as_fd).collect();
-            if !send(&self.fd, message, &fds)? {
-                self.full = true;
+        while let Some((message, fds)) = self.unsent.pop_front() {
+            if !self.send(&message, &fds)? {
+                self.unsent.push_front((message, fds));
                 return Ok(());
             }
-            self.unsent.pop_front();
         }
         while let Some(event) = news.next().filter(|_| self.greeted) {
-            if !send(&self.fd, &Message::Event(event), &[])? {
-                self.full = true;
+            if !self.send(&Message::Event(event), &[])? {
                 return Ok(());
             }
             news.told();
         }
         Ok(())
+    }
+
+    /// False when there is no room.
+    fn send(&mut self, message: &Message, fds: &[OwnedFd]) -> Result<bool, Closed> {
+        let packet = postcard::to_slice(message, &mut self.buffer).map_err(Closed::Malformed)?;
+        let fds: Vec<_> = fds.iter().map(AsFd::as_fd).collect();
+        let sent = seqpacket::send(&self.fd, packet, &fds);
+        packet.zeroize();
+        match sent {
+            Ok(()) => Ok(true),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                self.full = true;
+                Ok(false)
+            }
+            Err(error) => Err(Closed::Io(error)),
+        }
     }
 
     /// What to poll it for.
@@ -130,17 +150,6 @@ impl Connection {
     /// Whether all replies were sent.
     pub fn is_flushed(&self) -> bool {
         self.unsent.is_empty()
-    }
-}
-
-/// False when there is no room.
-fn send(fd: &OwnedFd, message: &Message, fds: &[BorrowedFd<'_>]) -> Result<bool, Closed> {
-    // A configuration on its way back has keys in it.
-    let bytes = Zeroizing::new(postcard::to_stdvec(message).map_err(Closed::Malformed)?);
-    match seqpacket::send(fd, &bytes, fds) {
-        Ok(()) => Ok(true),
-        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(false),
-        Err(error) => Err(Closed::Io(error)),
     }
 }
 

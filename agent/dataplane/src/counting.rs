@@ -26,8 +26,13 @@ impl Counting {
         self.waiting.insert(ticket, Collected { missing: workers, tunnels: Vec::new() });
     }
 
-    /// One of them has counted. Gives the replies when it was the last.
-    pub fn counted(&mut self, ticket: Ticket, tunnels: Vec<TunnelStats>) -> Option<Vec<Reply>> {
+    /// One of them has counted. When it was the last, gives the replies: those that more follow,
+    /// and the last one.
+    pub fn counted(
+        &mut self,
+        ticket: Ticket,
+        tunnels: Vec<TunnelStats>,
+    ) -> Option<(Vec<Reply>, Reply)> {
         let collected = self.waiting.get_mut(&ticket)?;
         collected.tunnels.extend(tunnels);
         collected.missing = collected.missing.saturating_sub(1);
@@ -40,15 +45,12 @@ impl Counting {
     }
 }
 
-/// At least one reply; all but the last say that more follow.
-fn in_replies(tunnels: &[TunnelStats]) -> Vec<Reply> {
+fn in_replies(tunnels: &[TunnelStats]) -> (Vec<Reply>, Reply) {
     let chunks: Vec<_> = tunnels.chunks(TUNNELS_PER_REPLY).collect();
-    let last = chunks.last().copied().unwrap_or_default();
-    let rest = chunks.len().saturating_sub(1);
+    let (last, parts) =
+        chunks.split_last().map_or((&[][..], &[][..]), |(last, parts)| (*last, parts));
     let reply = |tunnels: &[TunnelStats], more| Reply::Stats { tunnels: tunnels.to_vec(), more };
-    let mut replies: Vec<_> = chunks[..rest].iter().map(|chunk| reply(chunk, true)).collect();
-    replies.push(reply(last, false));
-    replies
+    (parts.iter().map(|part| reply(part, true)).collect(), reply(last, false))
 }
 
 #[cfg(test)]
@@ -76,7 +78,10 @@ mod tests {
     fn count(tunnels: u64) -> Vec<Reply> {
         let mut counting = Counting::default();
         counting.begin(TICKET, 1);
-        counting.counted(TICKET, (0..tunnels).map(|n| largest(u64::MAX - n)).collect()).unwrap()
+        let tunnels = (0..tunnels).map(|n| largest(u64::MAX - n)).collect();
+        let (mut replies, last) = counting.counted(TICKET, tunnels).unwrap();
+        replies.push(last);
+        replies
     }
 
     #[test]
@@ -102,7 +107,7 @@ mod tests {
         assert_eq!(counting.counted(TICKET, vec![largest(2)]), None);
         let all = counting.counted(TICKET, vec![largest(1)]);
         let tunnels = vec![largest(1), largest(2)];
-        assert_eq!(all, Some(vec![Reply::Stats { tunnels, more: false }]));
+        assert_eq!(all, Some((vec![], Reply::Stats { tunnels, more: false })));
         assert_eq!(counting.counted(TICKET, vec![]), None, "it was answered");
     }
 }

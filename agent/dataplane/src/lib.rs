@@ -21,6 +21,7 @@ mod counting;
 mod crew;
 mod device;
 mod handshake;
+mod line;
 mod message;
 mod news;
 mod order;
