@@ -71,7 +71,7 @@ mod tests {
     #[test]
     fn two_sessions_do_not_wait_alike() {
         let waits = |seed| {
-            let mut backoff = Backoff::new(Duration::from_secs(1), Duration::from_secs(60), seed);
+            let mut backoff = Backoff::new(Duration::from_secs(1), Duration::from_mins(1), seed);
             (0..4).map(|_| backoff.next_wait()).collect::<Vec<_>>()
         };
         assert_ne!(waits(2), waits(4));

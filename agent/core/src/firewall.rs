@@ -35,7 +35,7 @@ pub struct Opening {
     /// The tunnel has an IPv6 address; without one IPv6 is refused at once, so that programs fall
     /// back to IPv4 without a wait.
     pub ipv6: bool,
-    /// The tunnel's resolvers: the only ones reachable on port 53 (DNS) and 853 (DoT, DoQ).
+    /// The tunnel's resolvers: the only ones reachable on port 53 and 853 (DNS in clear, over TLS, over QUIC).
     pub dns: Vec<IpAddr>,
     /// Destinations refused inside the tunnel.
     pub refuse: Vec<IpNet>,

@@ -148,7 +148,7 @@ impl Host {
                 let reasons = explain(catalog, &*in_use, subject, gateway.id).err()?;
                 let reasons = reasons
                     .iter()
-                    .map(|why| HiddenReason { code: show::word(why), detail: why.to_string() });
+                    .map(|why| HiddenReason { code: why.as_str().to_owned(), detail: why.to_string() });
                 let gateway = gateway_view(catalog, gateway.id)?;
                 Some(HiddenGateway { gateway, reasons: reasons.collect() })
             })

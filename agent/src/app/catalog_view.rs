@@ -3,7 +3,7 @@
 use egress_core::api::{
     Code, CredentialRecord, GatewayRecord, MappingRecord, ProviderRecord, Refusal, WorkspaceRecord,
 };
-use egress_core::catalog::{Catalog, Document, Why};
+use egress_core::catalog::{Catalog, Document};
 
 /// Takes an apply document.
 pub fn document(value: serde_json::Value) -> Result<Document, Refusal> {
@@ -12,12 +12,6 @@ pub fn document(value: serde_json::Value) -> Result<Document, Refusal> {
         let detail = format!("{} faults; nothing was changed", faults.0.len());
         Refusal::new(Code::InvalidRequest, detail).with_faults(faults.0)
     })
-}
-
-/// The stable word for a reason.
-pub fn word(why: &Why) -> String {
-    let tagged = serde_json::to_value(why).unwrap_or_default();
-    tagged["why"].as_str().unwrap_or("unknown").to_owned()
 }
 
 /// Every provider, by name.

@@ -8,6 +8,8 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
+use super::phase::Phase;
+use super::reasons;
 use crate::api::{Code, Reason, SessionState};
 use crate::backoff::Backoff;
 
@@ -77,33 +79,6 @@ pub enum Action {
     Unseal,
 }
 
-/// What the machine waits for.
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Phase {
-    /// The tunnel of the life before.
-    Adopting,
-    /// The first seal.
-    Sealing,
-    /// The lease.
-    Claiming,
-    /// The tunnel.
-    Raising,
-    /// The gateway's answer.
-    Handshaking,
-    /// The open ruleset.
-    Opening,
-    /// Trouble.
-    Open,
-    /// The seal of a session whose tunnel fell silent.
-    Resealing,
-    /// The next try.
-    Waiting,
-    /// The end of the actions that undo everything.
-    Unwinding(SessionState),
-    /// Nothing but a detach.
-    Resting,
-}
-
 /// One session's decisions.
 #[derive(Debug)]
 pub struct Machine {
@@ -163,10 +138,7 @@ impl Machine {
         let mut machine = Self::new(SessionState::Reconnecting, Phase::Sealing, seed);
         machine.generation = generation;
         machine.leased = true;
-        machine.reason = Some(Reason {
-            code: Code::AgentRestarted,
-            detail: "the agent was restarted and brings the tunnel up again".into(),
-        });
+        machine.reason = Some(reasons::restarted());
         machine.push(Action::Close);
         machine
     }
@@ -219,8 +191,7 @@ impl Machine {
     /// Time has passed.
     pub fn handle_timeout(&mut self, now: Instant) {
         if self.deadline.is_some_and(|deadline| deadline <= now) {
-            let reason = self.overdue();
-            return self.block(reason);
+            return self.block(reasons::overdue(&self.phase));
         }
         if self.wake.is_some_and(|wake| wake <= now) {
             self.wake = None;
@@ -259,10 +230,9 @@ impl Machine {
                 self.leased = true;
                 self.raise();
             }
-            Phase::Raising => self.phase = Phase::Handshaking,
+            Phase::Raising | Phase::Resealing => self.phase = Phase::Handshaking,
             Phase::Adopting => self.phase = Phase::Open,
             Phase::Opening => self.connected(),
-            Phase::Resealing => self.phase = Phase::Handshaking,
             Phase::Unwinding(then) => self.unwound(then),
             // What was done here is a repeated look-up or seal.
             Phase::Handshaking | Phase::Open | Phase::Waiting | Phase::Resting => {}
@@ -309,10 +279,7 @@ impl Machine {
             return self.look_again();
         }
         self.state = SessionState::Reconnecting;
-        self.reason = Some(Reason {
-            code: Code::TunnelDown,
-            detail: "the gateway does not answer; the container is sealed until it does".into(),
-        });
+        self.reason = Some(reasons::dead());
         self.enter(Phase::Resealing, Action::Close);
         self.push(Action::Resolve);
     }
@@ -355,10 +322,7 @@ impl Machine {
         self.state = SessionState::Blocked;
         self.phase = Phase::Resting;
         self.deadline = None;
-        self.reason = Some(Reason {
-            code: Code::NoGateway,
-            detail: "no gateway was asked for: the sealed container has no egress".into(),
-        });
+        self.reason = Some(reasons::no_gateway());
     }
 
     /// The tunnel could not be brought up, and nobody waits: undo it, wait, start over.
@@ -385,16 +349,12 @@ impl Machine {
     }
 
     fn namespace_gone(&mut self) {
-        self.reason = Some(Reason {
-            code: Code::NetnsGone,
-            detail: "the container's network namespace is gone".into(),
-        });
+        self.reason = Some(reasons::namespace_gone());
         self.unwind(SessionState::Closed, [Action::TearDown, Action::Release]);
     }
 
     fn detach(&mut self, release: bool) {
-        self.reason =
-            Some(Reason { code: Code::Detached, detail: "the session was detached".into() });
+        self.reason = Some(reasons::detached());
         let undo = [Action::Close, Action::TearDown, Action::Release];
         let unseal = release.then_some(Action::Unseal);
         self.unwind(SessionState::Closed, undo.into_iter().chain(unseal));
@@ -404,10 +364,7 @@ impl Machine {
         if self.state != SessionState::Connecting {
             return;
         }
-        self.reason = Some(Reason {
-            code: Code::ShuttingDown,
-            detail: "the agent is going down; attach again when it is back".into(),
-        });
+        self.reason = Some(reasons::shutting_down());
         let undo = [Action::Close, Action::TearDown, Action::Release];
         self.unwind(SessionState::Closed, undo);
     }
@@ -431,30 +388,6 @@ impl Machine {
         }
     }
 
-    fn overdue(&self) -> Reason {
-        match self.phase {
-            Phase::Handshaking => Reason {
-                code: Code::HandshakeTimeout,
-                detail: "the gateway did not answer within the deadline: check its endpoint and \
-                         public key, and that it knows the credential's key"
-                    .into(),
-            },
-            Phase::Adopting
-            | Phase::Sealing
-            | Phase::Claiming
-            | Phase::Raising
-            | Phase::Opening
-            | Phase::Open
-            | Phase::Resealing
-            | Phase::Waiting
-            | Phase::Unwinding(_)
-            | Phase::Resting => Reason {
-                code: Code::DeadlineExceeded,
-                detail: format!("the deadline passed while {}", self.phase.doing()),
-            },
-        }
-    }
-
     fn enter(&mut self, phase: Phase, action: Action) {
         self.phase = phase;
         self.push(action);
@@ -462,22 +395,6 @@ impl Machine {
 
     fn push(&mut self, action: Action) {
         self.actions.push_back(action);
-    }
-}
-
-impl Phase {
-    fn doing(&self) -> &'static str {
-        match self {
-            Self::Adopting => "taking the tunnel up again",
-            Self::Sealing => "sealing the container",
-            Self::Claiming => "taking the credential's lease",
-            Self::Raising => "bringing the tunnel up",
-            Self::Handshaking => "waiting for the gateway",
-            Self::Opening => "opening the seal",
-            Self::Resealing => "sealing the container again",
-            Self::Unwinding(_) => "undoing the attach",
-            Self::Open | Self::Waiting | Self::Resting => "waiting",
-        }
     }
 }
 

@@ -10,7 +10,7 @@ pub use super::fields::{MTU_MIN, MTU_MIN_V6, dns_server_allowed, tunnel_address_
 use super::interface::{self, Interface};
 use super::peers::{self, PeerDraft};
 use super::sections::{self, Placed, Report, values};
-use crate::catalog::OnHooks;
+use crate::catalog::model::OnHooks;
 use crate::fault::{Checked, Faults, Finding, unless_faulty};
 use crate::secret::Secret;
 

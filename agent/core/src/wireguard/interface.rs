@@ -8,7 +8,7 @@ use super::config::LIST_MAX;
 use super::fields::{self, Dns};
 use super::key;
 use super::sections::{InterfaceKey, Key, Pair, Placed, Report, Section, resolve};
-use crate::catalog::OnHooks;
+use crate::catalog::model::OnHooks;
 use crate::fault::Finding;
 use crate::secret::Secret;
 

@@ -8,7 +8,7 @@ use ipnet::IpNet;
 use super::config::{GatewayConfig, MTU_MIN_V6, Peer};
 use super::conflict::{ConflictKey, conflict_keys};
 use super::key;
-use crate::catalog::{Credential, CredentialSecret, KeySharing, WireguardOverrides};
+use crate::catalog::model::{Credential, CredentialSecret, KeySharing, WireguardOverrides};
 use crate::fault::{Faults, Finding};
 use crate::secret::Secret;
 
