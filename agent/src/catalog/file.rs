@@ -34,15 +34,15 @@ pub fn read(path: &Path) -> Checked<Document> {
     }
     let mut document = whole.unwrap_or_default();
     if document.source.is_none() {
-        document.source = source(path);
+        document.source = Some(source(path));
     }
     unless_faulty(findings, || document)
 }
 
 /// The same however the path is written.
-fn source(path: &Path) -> Option<String> {
+fn source(path: &Path) -> String {
     let path = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
-    Some(path.display().to_string())
+    path.display().to_string()
 }
 
 fn files(path: &Path) -> Result<Vec<PathBuf>, Finding> {
@@ -166,7 +166,7 @@ mod tests {
         let (document, findings) = read(dir.path()).unwrap();
         assert_eq!((document.providers.len(), document.credentials.len()), (1, 1));
         assert!(matches!(&document.credentials[0].private_key, Some(Text::Inline(_))));
-        assert_eq!(document.source, source(&dir.path().join("keys/..")));
+        assert_eq!(document.source, Some(source(&dir.path().join("keys/.."))));
         assert!(findings.is_empty(), "{findings:?}");
     }
 

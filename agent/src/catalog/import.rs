@@ -65,7 +65,7 @@ fn document(name: &str, text: &str, config: &GatewayConfig, import: &Import) -> 
     let text = if shared.is_some() { redact(text) } else { strip_private_key(text).0 };
     let mut document = Document::default();
     document.source = Some(format!("import {name}"));
-    document.providers.push(provider(name, &import.rules));
+    document.providers.push(provider(name, import.rules));
     document.gateways.push(gateway(name, text));
     document.mappings.push(mapping(name, &import.owner));
     document.credentials.push(credential(name, config, shared, &import.owner));
@@ -78,7 +78,7 @@ fn preshared_key(peers: &[Peer]) -> Option<&Secret<[u8; 32]>> {
     peers.iter().all(|peer| peer.preshared_key.as_ref() == first).then_some(first)?
 }
 
-fn provider(name: &str, rules: &Rules) -> ProviderEntry {
+fn provider(name: &str, rules: Rules) -> ProviderEntry {
     ProviderEntry {
         id: None,
         name: name.to_owned(),

@@ -28,13 +28,17 @@ impl Content {
 pub(crate) fn read(path: &Path) -> Result<Content, String> {
     // Opening a FIFO would wait for its writer.
     let flags = OFlags::NONBLOCK.bits().cast_signed();
-    let file = File::options().read(true).custom_flags(flags).open(path).map_err(unreadable)?;
-    let meta = file.metadata().map_err(unreadable)?;
+    let file = File::options()
+        .read(true)
+        .custom_flags(flags)
+        .open(path)
+        .map_err(|error| unreadable(&error))?;
+    let meta = file.metadata().map_err(|error| unreadable(&error))?;
     if !meta.is_file() {
         return Err(String::from("not a regular file"));
     }
     let mut bytes = Zeroizing::new(Vec::new());
-    file.take(BODY_MAX as u64 + 1).read_to_end(&mut bytes).map_err(unreadable)?;
+    file.take(BODY_MAX as u64 + 1).read_to_end(&mut bytes).map_err(|error| unreadable(&error))?;
     if bytes.len() > BODY_MAX {
         return Err(format!("over {BODY_MAX} bytes: the agent takes no more at a time"));
     }
@@ -52,6 +56,6 @@ pub(super) fn read_secret(path: &Path) -> Result<Secret<String>, String> {
     Ok(content.text)
 }
 
-fn unreadable(error: io::Error) -> String {
+fn unreadable(error: &io::Error) -> String {
     format!("cannot be read: {error}")
 }

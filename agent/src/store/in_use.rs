@@ -58,7 +58,7 @@ impl InUseSnapshot {
         if let Some(account) = &held.account {
             *self.accounts.entry(account.clone()).or_default() += 1;
         }
-        self.keys.extend(held.keys.iter().cloned());
+        self.keys.extend(held.keys.iter().copied());
         self.leases.insert(lease, held);
     }
 

@@ -21,7 +21,7 @@ mod writer;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{SyncSender, sync_channel};
+use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
 use std::thread;
 use std::time::Duration;
 
@@ -46,11 +46,14 @@ use writer::{Desk, Job, Queue};
 
 /// Calls that may wait for the writer; one more is refused.
 const QUEUE_MAX: usize = 1024;
+/// How long a full queue is left to shrink before it is asked to close again.
+const CLOSE_RETRY: Duration = Duration::from_millis(10);
 
 /// Why a call on the store came to nothing.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    /// The queue is full, the store is closed, or the transaction could not be written.
+    /// The queue is full, the store is closed, or the transaction could not be written, for
+    /// instance because the disk is full; then the log says so.
     #[error("{operation}: the store is unavailable")]
     Unavailable {
         /// What was asked.
@@ -59,7 +62,7 @@ pub enum StoreError {
     /// A record could not be read or sealed again.
     #[error("read the store's records")]
     Records(#[source] RecordError),
-    /// The database refused, for instance because the disk is full.
+    /// The database refused.
     #[error("{operation} in the store")]
     Failed {
         /// What was asked.
@@ -242,10 +245,17 @@ impl Store {
     /// [`StoreError::Unavailable`] from then on.
     pub async fn close(self) {
         let (done, closed) = oneshot::channel();
-        // A writer that is gone has closed the file.
-        if self.jobs.try_send(Job::Close(done)).is_ok() {
-            let _ = closed.await;
+        let mut job = Job::Close(done);
+        loop {
+            job = match self.jobs.try_send(job) {
+                Ok(()) => break,
+                Err(TrySendError::Full(job)) => job,
+                // A writer that is gone has closed the file.
+                Err(TrySendError::Disconnected(_)) => return,
+            };
+            tokio::time::sleep(CLOSE_RETRY).await;
         }
+        let _ = closed.await;
     }
 
     async fn alone<T: Send + 'static>(

@@ -51,20 +51,20 @@ impl MasterKey {
     }
 
     /// A key for one record, with what the store keeps of it.
-    pub(super) fn new_record_key(&self, record: &Record) -> (RecordKey, Vec<u8>) {
+    pub(super) fn new_record_key(&self, record: Record) -> (RecordKey, Vec<u8>) {
         let key = random_key();
         let wrapped = seal(&self.key, key.expose(), &record.field("key"));
-        (RecordKey { key, record: record.clone() }, wrapped)
+        (RecordKey { key, record }, wrapped)
     }
 
     /// The record's key back from what the store keeps of it.
     pub(super) fn open_record_key(
         &self,
         wrapped: &[u8],
-        record: &Record,
+        record: Record,
     ) -> Result<RecordKey, Unsealable> {
         let plain = open(&self.key, wrapped, &record.field("key"))?;
-        Ok(RecordKey { key: Secret::new(bytes_32(&plain)?), record: record.clone() })
+        Ok(RecordKey { key: Secret::new(bytes_32(&plain)?), record })
     }
 
     /// The same record key, wrapped by another master key.
@@ -128,7 +128,7 @@ pub(super) struct Record {
 }
 
 impl Record {
-    pub(super) fn new(table: &'static str, id: impl ToString) -> Self {
+    pub(super) fn new(table: &'static str, id: &impl ToString) -> Self {
         Self { table, id: id.to_string() }
     }
 
@@ -195,21 +195,21 @@ mod tests {
     #[test]
     fn a_sealed_field_opens_only_in_its_own_place_with_its_own_key() {
         let master = MasterKey::generate();
-        let (ann, bob) = (Record::new("credential", "ann"), Record::new("credential", "bob"));
-        let (key, wrapped) = master.new_record_key(&ann);
+        let (ann, bob) = (Record::new("credential", &"ann"), Record::new("credential", &"bob"));
+        let (key, wrapped) = master.new_record_key(ann.clone());
         let sealed = key.seal("secret", b"hunter2");
 
-        let back = master.open_record_key(&wrapped, &ann).unwrap();
+        let back = master.open_record_key(&wrapped, ann.clone()).unwrap();
         assert_eq!(*back.open("secret", &sealed).unwrap(), b"hunter2");
         assert!(back.open("preshared_key", &sealed).is_err(), "it opened as another field");
-        assert!(master.open_record_key(&wrapped, &bob).is_err(), "the key opened for another row");
-        assert!(MasterKey::generate().open_record_key(&wrapped, &ann).is_err());
+        assert!(master.open_record_key(&wrapped, bob).is_err(), "the key opened for another row");
+        assert!(MasterKey::generate().open_record_key(&wrapped, ann).is_err());
     }
 
     #[test]
     fn a_changed_or_cut_off_field_does_not_open() {
         let master = MasterKey::generate();
-        let (key, _) = master.new_record_key(&Record::new("credential", "ann"));
+        let (key, _) = master.new_record_key(Record::new("credential", &"ann"));
         let sealed = key.seal("secret", b"hunter2");
         for at in 0..sealed.len() {
             let mut changed = sealed.clone();
@@ -222,13 +222,13 @@ mod tests {
     #[test]
     fn a_rewrapped_key_opens_the_same_fields_and_the_former_master_key_no_longer_does() {
         let (old, new) = (MasterKey::generate(), MasterKey::generate());
-        let ann = Record::new("credential", "ann");
-        let (key, wrapped) = old.new_record_key(&ann);
+        let ann = Record::new("credential", &"ann");
+        let (key, wrapped) = old.new_record_key(ann.clone());
         let sealed = key.seal("secret", b"hunter2");
 
         let wrapped = old.rewrap(&wrapped, &ann, &new).unwrap();
-        let key = new.open_record_key(&wrapped, &ann).unwrap();
+        let key = new.open_record_key(&wrapped, ann.clone()).unwrap();
         assert_eq!(*key.open("secret", &sealed).unwrap(), b"hunter2");
-        assert!(old.open_record_key(&wrapped, &ann).is_err());
+        assert!(old.open_record_key(&wrapped, ann).is_err());
     }
 }

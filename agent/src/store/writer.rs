@@ -22,7 +22,7 @@ const SHARE_MAX: usize = 256;
 /// How long to wait before freeing cooled slots is tried again after a failure.
 const RETRY: Duration = Duration::from_secs(1);
 /// How often an idle writer looks around.
-const IDLE: Duration = Duration::from_secs(3600);
+const IDLE: Duration = Duration::from_hours(1);
 
 /// Something for the writer to do.
 pub(super) enum Job {
@@ -71,7 +71,9 @@ impl Desk {
         }
         self.in_use.send_modify(|in_use| {
             let in_use = Arc::make_mut(in_use);
-            changes.into_iter().for_each(|change| in_use.apply(change));
+            for change in changes {
+                in_use.apply(change);
+            }
         });
     }
 
@@ -79,7 +81,9 @@ impl Desk {
         match self.in_one_transaction(batch) {
             Ok((changes, answers)) => {
                 self.publish(changes);
-                answers.into_iter().for_each(|answer| answer());
+                for answer in answers {
+                    answer();
+                }
             }
             Err(error) => tracing::error!(%error, "the store could not write"),
         }

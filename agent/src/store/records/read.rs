@@ -76,7 +76,7 @@ fn provider(row: &Row<'_>) -> rusqlite::Result<Provider> {
 
 fn gateway(row: &Row<'_>, key: &MasterKey) -> Result<Gateway, RecordError> {
     let id = GatewayId::from_bytes(row.get("id")?);
-    let key = record_key(row, key, Record::new("gateway", id))?;
+    let key = record_key(row, key, Record::new("gateway", &id))?;
     let config = key.open_text("config", &row.get::<_, Vec<u8>>("sealed_config")?)?;
     Ok(Gateway {
         id,
@@ -109,7 +109,7 @@ fn credential(
     key: &MasterKey,
 ) -> Result<Credential, RecordError> {
     let id = CredentialId::from_bytes(row.get("id")?);
-    let key = record_key(row, key, Record::new("credential", id))?;
+    let key = record_key(row, key, Record::new("credential", &id))?;
     Ok(Credential {
         id,
         provider_id: ProviderId::from_bytes(row.get("provider_id")?),
@@ -155,7 +155,7 @@ fn scope(row: &Row<'_>, selected: &Selected) -> rusqlite::Result<GatewayScope> {
 
 fn record_key(row: &Row<'_>, key: &MasterKey, record: Record) -> Result<RecordKey, RecordError> {
     let wrapped: Vec<u8> = row.get("record_key")?;
-    Ok(key.open_record_key(&wrapped, &record)?)
+    Ok(key.open_record_key(&wrapped, record)?)
 }
 
 fn secret(row: &Row<'_>, key: &RecordKey) -> Result<CredentialSecret, RecordError> {

@@ -113,7 +113,7 @@ const GATEWAY: &str = "INSERT INTO gateway (id, provider_id, name, country, city
     :key_id, :record_key, :sealed_config)";
 
 fn insert_gateway(db: &Connection, key: &MasterKey, gateway: &Gateway) -> rusqlite::Result<()> {
-    let (record_key, wrapped) = key.new_record_key(&Record::new("gateway", gateway.id));
+    let (record_key, wrapped) = key.new_record_key(Record::new("gateway", &gateway.id));
     db.prepare_cached(GATEWAY)?.execute(named_params! {
         ":id": gateway.id.as_bytes(),
         ":provider_id": gateway.provider_id.as_bytes(),
@@ -163,7 +163,7 @@ fn insert_credential(
     credential: &Credential,
 ) -> rusqlite::Result<()> {
     let (owner_kind, owner) = owner(&credential.owner);
-    let (record_key, wrapped) = key.new_record_key(&Record::new("credential", credential.id));
+    let (record_key, wrapped) = key.new_record_key(Record::new("credential", &credential.id));
     let secret = Plain::of(&credential.secret);
     let preshared_key = credential.overrides.preshared_key.as_ref();
     db.prepare_cached(CREDENTIAL)?.execute(named_params! {
@@ -279,7 +279,7 @@ fn rewrap_table(
     let mut update =
         db.prepare(&format!("UPDATE {table} SET record_key = ?2, key_id = ?3 WHERE id = ?1"))?;
     for (id, wrapped) in keys {
-        let wrapped = old.rewrap(&wrapped, &Record::new(table, name(id)), new)?;
+        let wrapped = old.rewrap(&wrapped, &Record::new(table, &name(id)), new)?;
         update.execute((id, wrapped, new.id().0))?;
     }
     Ok(())

@@ -22,6 +22,7 @@ enum Step {
     Forget { session: u8 },
     Orphans,
     Reopen,
+    Crash,
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -36,6 +37,7 @@ fn step() -> impl Strategy<Value = Step> {
         1 => session.prop_map(|session| Step::Forget { session }),
         1 => Just(Step::Orphans),
         1 => Just(Step::Reopen),
+        1 => Just(Step::Crash),
     ]
 }
 
@@ -147,6 +149,10 @@ impl Run {
             }
             Step::Reopen => {
                 self.store.clone().close().await;
+                self.store = self.fixture.open();
+            }
+            Step::Crash => {
+                self.fixture = self.fixture.crashed();
                 self.store = self.fixture.open();
             }
         }

@@ -8,6 +8,7 @@ mod sessions;
 mod speed;
 
 use std::fs;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::PathBuf;
 
 use egress_core::api::{AttachRequest, ContainmentProfile, NetnsRef, SessionState};
@@ -34,6 +35,19 @@ impl Fixture {
 
     pub fn open(&self) -> Store {
         Store::open(&self.path(), self.key.clone()).unwrap()
+    }
+
+    /// The files as they are now, in another directory: what `kill -9` leaves.
+    pub fn crashed(&self) -> Self {
+        let copy = Self { key: self.key.clone(), ..Self::new() };
+        let (from, to) = (self.path(), copy.path());
+        let (from, to) = (from.parent().unwrap(), to.parent().unwrap());
+        fs::DirBuilder::new().mode(0o700).create(to).unwrap();
+        for file in fs::read_dir(from).unwrap() {
+            let file = file.unwrap();
+            fs::copy(file.path(), to.join(file.file_name())).unwrap();
+        }
+        copy
     }
 
     /// Everything that the store has put on disk.

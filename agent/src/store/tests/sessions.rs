@@ -1,5 +1,7 @@
 //! Rows of sessions, and what else outlives the process.
 
+use std::time::Duration;
+
 use egress_core::catalog::InUse;
 
 use super::*;
@@ -67,4 +69,51 @@ async fn a_closed_store_says_that_it_is_unavailable() {
     store.close().await;
     let error = other.sessions().await.unwrap_err();
     assert!(matches!(error, StoreError::Unavailable { .. }), "{error:?}");
+}
+
+#[tokio::test]
+async fn a_full_queue_refuses_at_once() {
+    let store = Fixture::new().open();
+    let (go, wait) = std::sync::mpsc::channel::<()>();
+    let (began, has_begun) = oneshot::channel();
+    let busy = Job::Alone(Box::new(move |_| {
+        began.send(()).unwrap();
+        wait.recv().unwrap();
+    }));
+    store.jobs.try_send(busy).unwrap();
+    has_begun.await.unwrap();
+    let nothing = || Job::Alone(Box::new(|_| {}));
+    let jobs = std::iter::repeat_with(nothing);
+    let queued = jobs.map_while(|job| store.jobs.try_send(job).ok()).count();
+    assert_eq!(queued, QUEUE_MAX);
+    let refused = tokio::time::timeout(Duration::from_secs(1), store.save(&row("a"))).await;
+    let refused = refused.expect("the call waited").unwrap_err();
+    assert!(matches!(refused, StoreError::Unavailable { .. }), "{refused:?}");
+    go.send(()).unwrap();
+    tokio::time::timeout(Duration::from_secs(5), store.close()).await.expect("it never closed");
+}
+
+#[tokio::test]
+async fn a_full_disk_fails_calls_and_spares_what_was_written() {
+    let store = Fixture::new().open();
+    store.save(&row("before")).await.unwrap();
+    let limit_pages = |pages: i64| {
+        store.shared("limit the file", move |db, _| {
+            db.pragma_update_and_check(None, "max_page_count", pages, |_| Ok(()))
+        })
+    };
+    limit_pages(1).await.unwrap();
+    let mut kept = 1;
+    let error = loop {
+        match store.save(&row(&format!("s{kept}"))).await {
+            Ok(()) => kept += 1,
+            Err(error) => break error,
+        }
+        assert!(kept < 10_000, "the file never filled");
+    };
+    assert!(matches!(error, StoreError::Unavailable { .. }), "{error:?}");
+    assert_eq!(store.sessions().await.unwrap().len(), kept);
+    limit_pages(1_000_000).await.unwrap();
+    store.save(&row("after")).await.unwrap();
+    assert_eq!(store.sessions().await.unwrap().len(), kept + 1);
 }

@@ -1,0 +1,40 @@
+//! The example catalog in `configs/`, as `egressctl apply -f configs/catalog` would read it.
+
+use std::path::Path;
+
+use egress_core::catalog::{Document, Records, Subject, offers};
+use uuid::Uuid;
+
+use super::file;
+use crate::store::InUseSnapshot;
+
+fn examples() -> Document {
+    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("configs/catalog");
+    file::read(&dir).expect("the examples have no fault").0
+}
+
+#[test]
+fn the_example_files_have_one_of_each_record() {
+    let document = examples();
+    let counts = [
+        document.providers.len(),
+        document.gateways.len(),
+        document.mappings.len(),
+        document.credentials.len(),
+        document.workspaces.len(),
+    ];
+    assert_eq!(counts, [1; 5]);
+}
+
+#[test]
+fn the_example_files_together_offer_their_gateway() {
+    let plan = examples().against(&Records::default(), Uuid::now_v7);
+    let (plan, findings) = plan.expect("the examples fit together");
+    assert!(findings.is_empty(), "{findings:?}");
+    let subject = Subject {
+        user: Some("ann".to_owned()),
+        groups: vec!["All Users".to_owned()],
+        workspace: Some("firefox".to_owned()),
+    };
+    assert_eq!(offers(&plan.catalog, &InUseSnapshot::default(), &subject).len(), 1);
+}
