@@ -255,3 +255,35 @@ pub fn peer_for(peers: &[PeerConfig], destination: IpAddr) -> Option<usize> {
     });
     matches.max_by_key(|(prefix_len, _)| *prefix_len).map(|(_, index)| index)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn largest() -> TunnelConfig {
+        let peers = (0..PEERS_MAX).map(|number| PeerConfig {
+            public_key: [number.to_le_bytes()[0]; 32],
+            preshared_key: Some(Key([255; 32])),
+            endpoint: "[2001:db8::1]:65535".parse().unwrap(),
+            allowed_ips: vec!["2001:db8:ffff::/128".parse().unwrap(); ALLOWED_IPS_MAX / PEERS_MAX],
+            keepalive: Some(u16::MAX),
+        });
+        let (tunnel, private_key) = (u64::MAX, Key([7; 32]));
+        TunnelConfig { tunnel, private_key, mtu: u16::MAX, peers: peers.collect() }
+    }
+
+    #[test]
+    fn the_largest_request_fits_a_packet_and_is_read_as_it_was_written() {
+        let request = Request { number: u64::MAX, command: Command::Add(largest()) };
+        let packet = postcard::to_stdvec(&request).unwrap();
+        assert!(packet.len() <= PACKET_MAX, "{}", packet.len());
+        let read: Request = postcard::from_bytes(&packet).unwrap();
+        assert!(matches!(read.command, Command::Add(config) if config == largest()));
+    }
+
+    #[test]
+    fn keys_are_not_shown() {
+        let shown = format!("{:?}", largest());
+        assert!(shown.contains("Key(..)") && !shown.contains("[255, 255"), "{shown}");
+    }
+}

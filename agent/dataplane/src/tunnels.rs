@@ -15,16 +15,13 @@ pub struct Tunnels {
 }
 
 impl Tunnels {
-    /// The slot that the next tunnel gets.
-    pub fn next_slot(&self) -> u64 {
-        self.next_slot
-    }
-
-    /// Takes a tunnel in, into [`Tunnels::next_slot`]. One of that number must not be there.
-    pub fn insert(&mut self, tunnel: Tunnel) {
-        self.slots.insert(tunnel.id(), self.next_slot);
-        self.by_slot.insert(self.next_slot, tunnel);
+    /// Takes a tunnel in and gives its slot. One of that number must not be there.
+    pub fn insert(&mut self, tunnel: Tunnel) -> u64 {
+        let slot = self.next_slot;
         self.next_slot += 1;
+        self.slots.insert(tunnel.id(), slot);
+        self.by_slot.insert(slot, tunnel);
+        slot
     }
 
     /// Takes a tunnel out.

@@ -185,16 +185,24 @@ impl Worker {
 
     fn add(&mut self, config: TunnelConfig, fds: Vec<OwnedFd>) -> Result<(), TunnelError> {
         let id = config.tunnel;
-        let mut tunnel = Tunnel::new(config, fds)?;
+        let tunnel = Tunnel::new(config, fds)?;
         // The former one goes first: it may hold the same device, and two readers would share it.
         self.remove(id);
-        for (source, fd) in tunnel.sources(self.tunnels.next_slot()) {
-            let watched = self.poller.watch(fd, source);
-            watched.map_err(|errno| TunnelError::Watch { tunnel: id, source: errno.into() })?;
+        let slot = self.tunnels.insert(tunnel);
+        if let Err(errno) = self.start(slot) {
+            self.forget(slot);
+            return Err(TunnelError::Watch { tunnel: id, source: errno.into() });
+        }
+        self.quicken();
+        Ok(())
+    }
+
+    fn start(&mut self, slot: u64) -> io::Result<()> {
+        let Some(tunnel) = self.tunnels.get_mut(slot) else { return Ok(()) };
+        for (source, fd) in tunnel.sources(slot) {
+            self.poller.watch(fd, source)?;
         }
         tunnel.start(&mut self.turn);
-        self.quicken();
-        self.tunnels.insert(tunnel);
         Ok(())
     }
 
@@ -206,11 +214,9 @@ impl Worker {
         fds: Vec<OwnedFd>,
     ) -> Result<(), TunnelError> {
         let (slot, tunnel) = self.tunnels.find(id)?;
-        let [socket] = <[OwnedFd; 1]>::try_from(fds).map_err(|fds| TunnelError::Peers {
-            tunnel: id,
-            peers: 1,
-            fds: fds.len(),
-        })?;
+        let fds = <[OwnedFd; 1]>::try_from(fds);
+        let [socket] =
+            fds.map_err(|fds| TunnelError::Peers { tunnel: id, peers: 1, fds: fds.len() })?;
         let socket = Socket::new(socket, endpoint).map_err(|errno| TunnelError::Socket {
             tunnel: id,
             peer,
@@ -218,10 +224,8 @@ impl Worker {
         })?;
         let former = tunnel.replace_socket(peer, socket)?;
         self.poller.unwatch(&former);
-        let source = Source::Peer { slot, index: peer };
-        self.poller
-            .watch(tunnel.socket(peer)?, source)
-            .map_err(|errno| TunnelError::Watch { tunnel: id, source: errno.into() })?;
+        let watched = self.poller.watch(tunnel.socket(peer)?, Source::Peer { slot, index: peer });
+        watched.map_err(|errno| TunnelError::Watch { tunnel: id, source: errno.into() })?;
         tunnel.start_handshake(peer, &mut self.turn)?;
         self.quicken();
         Ok(())

@@ -8,6 +8,9 @@ use std::time::Duration;
 use egress_dataplane::protocol::{Command, Event, PACKET_MAX, PEERS_MAX};
 use egress_linux::{peer, seqpacket};
 use libtest_mimic::Trial;
+use proptest::prelude::*;
+use proptest::strategy::ValueTree;
+use proptest::test_runner::TestRunner;
 
 use crate::control::{DataPlane, NOBODY};
 use crate::lab::ip;
@@ -25,6 +28,7 @@ pub fn tests() -> Vec<Trial> {
         somebody_who_is_neither_root_nor_its_parent_is_not_served,
         a_control_that_does_not_read_stops_nothing,
         nonsense_closes_the_connection_and_nothing_else,
+        no_packet_whatever_harms_it,
         an_impossible_request_is_refused_with_a_reason,
         it_has_no_privilege_and_cannot_be_read_or_dumped,
     ]
@@ -136,6 +140,26 @@ fn nonsense_closes_the_connection_and_nothing_else() {
         assert!(control.is_closed(), "{} bytes", packet.len());
     }
     data_plane.control().hello();
+}
+
+fn no_packet_whatever_harms_it() {
+    let mut scene = Scene::new(&Wanted::default());
+    let mut random = TestRunner::deterministic();
+    for _ in 0..500 {
+        let mut control = scene.data_plane.control();
+        control.hello();
+        let packet = packet().new_tree(&mut random).unwrap().current();
+        seqpacket::send(&control.fd, &packet, &[]).unwrap();
+    }
+    scene.control = scene.data_plane.control();
+    assert_eq!(scene.control.hello(), [TUNNEL]);
+}
+
+/// Packets that begin as requests do: a number and a command, but none that could be meant.
+fn packet() -> impl Strategy<Value = Vec<u8>> {
+    let rest = prop::collection::vec(any::<u8>(), 0..200);
+    (any::<u8>(), 0..9u8, 8..=255u8, rest)
+        .prop_map(|(number, command, tunnel, rest)| [vec![number, command, tunnel], rest].concat())
 }
 
 fn an_impossible_request_is_refused_with_a_reason() {
