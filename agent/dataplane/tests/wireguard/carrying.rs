@@ -3,7 +3,6 @@
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use egress_dataplane::protocol::Event;
 use libtest_mimic::Trial;
 
 use crate::control::socket;
@@ -109,10 +108,9 @@ fn each_of_two_peers_has_its_own_addresses() {
     config.peers[1].endpoint = FarEnd::at(other.outer(2, false));
     let second = socket(config.peers[1].endpoint);
     scene.control.add(config, &[&scene.device, &scene.socket, &second]);
-    for peer in [0, 1] {
-        let done = Event::Handshake { tunnel: TUNNEL, peer };
-        scene.control.await_news(SOON, |event| *event == done);
-    }
+    eventually("both handshakes", || {
+        scene.control.stats().peers.iter().all(|peer| peer.handshakes > 0)
+    });
 
     let asking = udp(&scene.lab.inside(), scene.box_inner(false), SOON);
     for lab in [&scene.lab, &other] {
