@@ -9,7 +9,7 @@ use crate::config::{Log, LogFormat};
 
 /// Starts logging for the whole process; a second call does nothing.
 pub fn start(log: &Log) {
-    let filter = EnvFilter::try_new(&log.level).unwrap_or_else(|_| EnvFilter::new("info"));
+    let filter = filter(&log.level);
     let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
     let _ = match log.format {
         LogFormat::Json => lines.json().flatten_event(true).with_current_span(true).try_init(),
@@ -17,6 +17,14 @@ pub fn start(log: &Log) {
             lines.with_target(false).with_ansi(io::stderr().is_terminal()).try_init()
         }
     };
+}
+
+/// The level, or filter directives as they stand. boringtun calls every retry a warning, and what
+/// it says is told by our own events.
+fn filter(level: &str) -> EnvFilter {
+    let directives = format!("{level},boringtun=off");
+    let directives = if level.contains("boringtun") { level } else { &directives };
+    EnvFilter::try_new(directives).unwrap_or_else(|_| EnvFilter::new("info,boringtun=off"))
 }
 
 /// An error and all that caused it, on one line.

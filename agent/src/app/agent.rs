@@ -113,23 +113,23 @@ impl Agent for Host {
     }
 
     async fn providers(&self) -> Result<Vec<ProviderRecord>, Refusal> {
-        Ok(self.each(|catalog| show::providers(catalog)))
+        Ok(self.each(show::providers))
     }
 
     async fn gateways(&self) -> Result<Vec<GatewayRecord>, Refusal> {
-        Ok(self.each(|catalog| show::gateways(catalog)))
+        Ok(self.each(show::gateways))
     }
 
     async fn mappings(&self) -> Result<Vec<MappingRecord>, Refusal> {
-        Ok(self.each(|catalog| show::mappings(catalog)))
+        Ok(self.each(show::mappings))
     }
 
     async fn credentials(&self) -> Result<Vec<CredentialRecord>, Refusal> {
-        Ok(self.each(|catalog| show::credentials(catalog)))
+        Ok(self.each(show::credentials))
     }
 
     async fn workspaces(&self) -> Result<Vec<WorkspaceRecord>, Refusal> {
-        Ok(self.each(|catalog| show::workspaces(catalog)))
+        Ok(self.each(show::workspaces))
     }
 }
 
@@ -146,9 +146,10 @@ impl Host {
         let mut hidden: Vec<_> = gateways
             .filter_map(|gateway| {
                 let reasons = explain(catalog, &*in_use, subject, gateway.id).err()?;
-                let reasons = reasons
-                    .iter()
-                    .map(|why| HiddenReason { code: why.as_str().to_owned(), detail: why.to_string() });
+                let reasons = reasons.iter().map(|why| HiddenReason {
+                    code: why.as_str().to_owned(),
+                    detail: why.to_string(),
+                });
                 let gateway = gateway_view(catalog, gateway.id)?;
                 Some(HiddenGateway { gateway, reasons: reasons.collect() })
             })

@@ -44,9 +44,10 @@ pub fn api_socket(config: &Config) -> anyhow::Result<UnixListener> {
         Ok(()) | Err(_) => {}
     }
     let listener = UnixListener::bind(&path).with_context(failed)?;
-    match group_number(&config.api.group) {
-        Some(group) => chown(&path, None, Some(group)).with_context(failed)?,
-        None => warn!(group = config.api.group, "no such group: the socket is root's alone"),
+    if let Some(group) = group_number(&config.api.group) {
+        chown(&path, None, Some(group)).with_context(failed)?;
+    } else {
+        warn!(group = config.api.group, "no such group: the socket is root's alone");
     }
     fs::set_permissions(&path, Permissions::from_mode(0o660)).with_context(failed)?;
     Ok(listener)

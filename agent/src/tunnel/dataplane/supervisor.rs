@@ -15,6 +15,7 @@ use tracing::{error, info, warn};
 use super::connection::Connection;
 use super::{Adopted, Carried, DataplaneError, Done, Job, Launch, News};
 use crate::metrics::Metrics;
+use crate::telemetry::chain;
 
 /// The first wait after a data plane that could not be started.
 const RETRY_FIRST: Duration = Duration::from_millis(20);
@@ -207,10 +208,13 @@ impl Supervisor {
     fn heard(&mut self, message: Message, fds: Vec<OwnedFd>) {
         match message {
             Message::Event(event) => self.pass_on(event),
-            Message::Reply { number, reply } => match self.waiting.remove(&number) {
-                Some(waiting) => self.answer(number, waiting, reply, fds),
-                None => warn!(number, "the data plane answered what nobody asked"),
-            },
+            Message::Reply { number, reply } => {
+                if let Some(waiting) = self.waiting.remove(&number) {
+                    self.answer(number, waiting, reply, fds);
+                } else {
+                    warn!(number, "the data plane answered what nobody asked");
+                }
+            }
         }
     }
 
@@ -307,7 +311,7 @@ impl Supervisor {
             match started(&self.launch).await {
                 Ok((connection, _)) => return connection,
                 Err(error) => {
-                    error!(error = %crate::telemetry::chain(&error), "the data plane does not start")
+                    error!(error = %chain(&error), "the data plane does not start");
                 }
             }
             sleep(backoff.next_wait()).await;
