@@ -30,6 +30,8 @@ use super::events::Numbered;
 const PATIENCE: Duration = Duration::from_mins(1);
 /// How much later than an attach's own deadline its reply may come.
 const ATTACH_GRACE: Duration = Duration::from_secs(15);
+/// How long to leave a listener alone whose queue is full.
+const QUEUE_PAUSE: Duration = Duration::from_millis(5);
 /// The longest reply: a catalog of 100,000 gateways.
 const REPLY_MAX: usize = 64 << 20;
 
@@ -225,7 +227,7 @@ impl Client {
         if ask.body.len() > BODY_MAX {
             return Err(Error::TooLarge(ask.body.len()));
         }
-        let stream = UnixStream::connect(&self.socket).await.map_err(|e| self.unreachable(e))?;
+        let stream = self.connect().await?;
         let broken = |source: Box<dyn std::error::Error + Send + Sync>| Error::Protocol {
             call: call.clone(),
             source,
@@ -241,6 +243,18 @@ impl Client {
             return Ok((status, reply.into_body()));
         }
         Err(Error::Refused(Box::new(read(&call, reply.into_body()).await?)))
+    }
+
+    async fn connect(&self) -> Result<UnixStream, Error> {
+        loop {
+            match UnixStream::connect(&self.socket).await {
+                // The listener's queue is full; there is no way to wait for room in it.
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    tokio::time::sleep(QUEUE_PAUSE).await;
+                }
+                connected => return connected.map_err(|error| self.unreachable(error)),
+            }
+        }
     }
 
     fn unreachable(&self, source: io::Error) -> Error {

@@ -87,7 +87,7 @@ async fn admit(call: Call, caller: Arc<Caller>, request: Request, next: Next) ->
             roles = %caller.role_names(),
             status = reply.status().as_u16(),
             code = refusal.map(|RefusedWith(code)| code.as_str()),
-            ms = started.elapsed().as_millis(),
+            ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
             "API call"
         );
     }

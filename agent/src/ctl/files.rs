@@ -66,11 +66,14 @@ async fn send(
 }
 
 pub fn check(check: &Check, screen: Screen) -> Result<(), Failure> {
-    let is_wg_quick = check.file.extension().is_some_and(|extension| extension == "conf");
-    let (summary, findings) =
-        if is_wg_quick { check_wg_quick(check) } else { check_records(&check.file) }?;
+    let (summary, findings) = check_file(check)?;
     screen.remark(&findings);
     screen.show(&findings, |_| summary)
+}
+
+fn check_file(check: &Check) -> Checked<String> {
+    let is_wg_quick = check.file.extension().is_some_and(|extension| extension == "conf");
+    if is_wg_quick { check_wg_quick(check) } else { check_records(&check.file) }
 }
 
 fn check_wg_quick(check: &Check) -> Checked<String> {
@@ -100,5 +103,65 @@ fn check_records(path: &Path) -> Checked<String> {
             findings.extend(found);
             Err(Faults(findings))
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::super::arguments::RuleArguments;
+    use super::*;
+
+    const KEY: &str = "yAnz5TF+lXXJte14tji3zlMNq+hd2rYUIgJBgB3fBmk=";
+
+    fn config(endpoint: &str) -> String {
+        format!(
+            "[Interface]\nPrivateKey = {KEY}\nAddress = 10.7.0.2/32\n[Peer]\nPublicKey = \
+             xTIBA5rboUvnH4htodjb6e697QjLERt1NAB4mZqp8Dg=\nEndpoint = {endpoint}\n\
+             AllowedIPs = 0.0.0.0/0\n"
+        )
+    }
+
+    fn check_text(name: &str, text: &str) -> Checked<String> {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join(name);
+        fs::write(&file, text).unwrap();
+        let rules = RuleArguments { split: false, drop_hooks: false };
+        check_file(&Check { file, rules })
+    }
+
+    #[test]
+    fn a_good_config_is_good_and_a_broken_one_names_every_line_but_no_key() {
+        let (summary, _) = check_text("wg0.conf", &config("192.0.2.1:51820")).unwrap();
+        assert!(summary.ends_with("wg0.conf: good, 1 peer\n"), "{summary}");
+        let broken = config("192.0.2.1").replace("10.7.0.2", "10.7.0.300");
+        let faults = check_text("wg0.conf", &broken).unwrap_err().to_string();
+        assert!(faults.contains("wg0.conf:3: "), "{faults}");
+        assert!(faults.contains("wg0.conf:6: "), "{faults}");
+        assert!(!faults.contains(KEY), "{faults}");
+    }
+
+    #[test]
+    fn commands_and_split_tunnels_are_taken_when_asked_for() {
+        let hooked = config("192.0.2.1:51820").replace("[Peer]", "PostUp = id\n[Peer]");
+        let split = hooked.replace("0.0.0.0/0", "10.0.0.0/8");
+        assert!(check_text("wg0.conf", &split).is_err());
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("wg0.conf");
+        fs::write(&file, &split).unwrap();
+        let rules = RuleArguments { split: true, drop_hooks: true };
+        check_file(&Check { file, rules }).unwrap();
+    }
+
+    #[test]
+    fn an_apply_file_is_checked_down_to_the_lines_of_its_configs() {
+        let config = config("nowhere").replace('\n', "\n  ");
+        let text = format!(
+            "[[provider]]\nname = \"a\"\ntype = \"wireguard\"\n[[gateway]]\nprovider = \"a\"\n\
+             name = \"g\"\nconfig = \"\"\"\n{config}\"\"\"\n"
+        );
+        let faults = check_text("a.toml", &text).unwrap_err().to_string();
+        assert!(faults.contains("a.toml:13: gateway[0].config.Peer.Endpoint"), "{faults}");
     }
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::iter;
+use std::net::IpAddr;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Command, id};
@@ -44,7 +45,7 @@ fn prepare(client: &Client, exec: &Exec) -> Result<BTreeMap<String, String>, Fai
     let caller = if exec.keep_root { None } else { Caller::behind_root() };
     leave_network()?;
     let session = super::wait(attach(client, exec))?;
-    let text = resolv_conf(&session);
+    let text = resolv_conf(&session.dns, &session.search);
     in_private_mounts_with_resolv_conf(&text).map_err(|error| {
         Failure::system("use the tunnel's resolvers", std::io::Error::other(error))
     })?;
@@ -90,10 +91,10 @@ fn leave_network() -> Result<(), Failure> {
     write("gid_map", format!("{gid} {gid} 1"))
 }
 
-fn resolv_conf(session: &SessionView) -> String {
+fn resolv_conf(dns: &[IpAddr], search: &[String]) -> String {
     let comment = "# The tunnel's resolvers: nothing else answers here.\n".to_owned();
-    let servers = session.dns.iter().map(|address| format!("nameserver {address}\n"));
-    let search = match session.search.as_slice() {
+    let servers = dns.iter().map(|address| format!("nameserver {address}\n"));
+    let search = match search {
         [] => None,
         domains => Some(format!("search {}\n", domains.join(" "))),
     };
@@ -124,4 +125,19 @@ fn become_command(exec: &Exec, environment: BTreeMap<String, String>) -> Failure
     };
     let error = Command::new(program).args(arguments).envs(environment).exec();
     Failure::system(format!("run {}", program.display()), error)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_tunnels_resolvers_are_named() {
+        let dns = ["10.7.0.1".parse().unwrap(), "fd00::1".parse().unwrap()];
+        let text = resolv_conf(&dns, &["a.example".to_owned(), "b.example".to_owned()]);
+        let lines: Vec<_> = text.lines().skip(1).collect();
+        let wanted = ["nameserver 10.7.0.1", "nameserver fd00::1", "search a.example b.example"];
+        assert_eq!(lines, wanted);
+        assert_eq!(resolv_conf(&[], &[]).lines().count(), 1);
+    }
 }

@@ -115,3 +115,36 @@ fn exit_code(status: ExitStatus) -> ExitCode {
     let code = status.code().or_else(|| status.signal().map(|signal| 128 + signal));
     ExitCode::from(code.and_then(|code| u8::try_from(code).ok()).unwrap_or(u8::MAX))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn the_commands_own_end_is_the_exit_code() {
+        let ended = |status| exit_code(ExitStatus::from_raw(status));
+        assert_eq!(ended(0), ExitCode::SUCCESS);
+        assert_eq!(ended(7 << 8), ExitCode::from(7));
+        assert_eq!(ended(15), ExitCode::from(143));
+    }
+
+    #[tokio::test]
+    async fn signals_reach_the_command_and_its_end_is_awaited() {
+        let dir = tempfile::tempdir().unwrap();
+        let ready = dir.path().join("ready");
+        let script = "trap 'exit 9' USR1; : > \"$0\"; while :; do sleep 0.01; done";
+        let mut child = Command::new("sh").args(["-c", script]).arg(&ready).spawn().unwrap();
+        let once_ready = async move {
+            while !ready.exists() {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+            Signal::SIGUSR1
+        };
+        let mut signals = select_all([stream::once(once_ready).boxed()]);
+        let ended = see_through(&mut child, &mut signals);
+        let ended = tokio::time::timeout(Duration::from_secs(30), ended).await.unwrap();
+        assert_eq!(exit_code(ended.unwrap()), ExitCode::from(9));
+    }
+}

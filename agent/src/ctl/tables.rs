@@ -198,3 +198,87 @@ fn finish(table: &Table) -> String {
     let lines = table.lines().map(|line| line.trim().to_owned() + "\n");
     lines.filter(|line| line != "\n").collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use egress_core::api::{ConnectionsView, HiddenGateway, HiddenReason, OfferView};
+    use egress_core::id::{CredentialId, GatewayId, ProviderId};
+
+    use super::*;
+
+    fn se_1() -> GatewayView {
+        GatewayView {
+            id: GatewayId::from_bytes([1; 16]),
+            name: "se-1".into(),
+            provider_id: ProviderId::from_bytes([2; 16]),
+            provider: "nordic".into(),
+            country: "Sweden".into(),
+            city: "Malmö".into(),
+        }
+    }
+
+    #[test]
+    fn the_menu_is_a_table_whose_columns_stand_below_each_other() {
+        let list = OfferList {
+            offers: vec![OfferView { gateway: se_1(), health: Health::Up }],
+            hidden: None,
+        };
+        let text = offers(&list);
+        let [head, line] = text.lines().collect::<Vec<_>>()[..] else { panic!("{text}") };
+        assert!(line.starts_with("nordic/se-1") && line.ends_with("01010101"), "{text}");
+        let column = |line: &str, word: &str| line.split(word).next().unwrap().chars().count();
+        assert_eq!(column(head, "CITY"), column(line, "Malmö"), "{text}");
+    }
+
+    #[test]
+    fn an_explanation_gives_every_reason_a_line() {
+        let reason = |detail: &str| HiddenReason { code: "x".into(), detail: detail.into() };
+        let reasons = vec![reason("its provider is disabled"), reason("it is disabled")];
+        let hidden = Some(vec![HiddenGateway { gateway: se_1(), reasons }]);
+        let list =
+            OfferList { offers: vec![OfferView { gateway: se_1(), health: Health::Up }], hidden };
+        let wanted = "nordic/se-1: offered\nnordic/se-1: hidden\n  its provider is disabled\n  it \
+                      is disabled\n";
+        assert_eq!(explanation(&list), wanted);
+    }
+
+    #[test]
+    fn a_credential_without_a_limit_says_so() {
+        let view = ConnectionsView {
+            credential_id: CredentialId::from_bytes([3; 16]),
+            name: "ann".into(),
+            provider: "nordic".into(),
+            in_use: 2,
+            limit: None,
+            sessions: vec!["a".parse().unwrap(), "b".parse().unwrap()],
+        };
+        let text = connections(&ConnectionList { connections: vec![view] });
+        let cells: Vec<_> = text.lines().nth(1).unwrap().split_whitespace().collect();
+        assert_eq!(cells[..5], ["nordic/ann", "2", "none", "a", "b"]);
+    }
+
+    #[test]
+    fn a_dry_run_says_what_would_be() {
+        let mut done = ApplyReport {
+            dry_run: true,
+            created: vec!["provider nordic".into()],
+            updated: vec![],
+            removed: vec!["gateway nordic/se-2".into()],
+            unchanged: 3,
+            findings: vec![],
+        };
+        let would =
+            "provider nordic would be created\ngateway nordic/se-2 would be removed\n3 unchanged\n";
+        assert_eq!(report(&done), would);
+        done.dry_run = false;
+        assert_eq!(report(&done), would.replace("would be ", ""));
+    }
+
+    #[test]
+    fn an_event_is_one_line_with_its_id() {
+        let line = EventLine { id: 7, event: Event::Reset };
+        assert!(event(&line).starts_with("7 events before"), "{}", event(&line));
+        let json = serde_json::to_string(&line).unwrap();
+        assert_eq!(json, r#"{"id":7,"event":"reset"}"#);
+    }
+}

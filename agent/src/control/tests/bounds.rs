@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use egress_core::api::BODY_MAX;
+use egress_core::api::{AttachRequest, BODY_MAX};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::{Lab, Reply, SLOW_GATEWAY, attach_body, attach_request, refused_with};
-use crate::control::client::Error;
+use crate::control::client::{Client, Error};
 use crate::control::server::CONNECTIONS_MAX;
 
 const JSON: &str = "content-type: application/json\r\n";
@@ -125,6 +125,40 @@ async fn an_attach_goes_on_when_its_caller_hangs_up() {
         }
     };
     tokio::time::timeout(Duration::from_secs(10), came).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_thousand_attaches_at_once_all_get_their_session() {
+    let lab = Lab::start();
+    let mut attaching = tokio::task::JoinSet::new();
+    for n in 0..1_000 {
+        let client = lab.client();
+        let session_id = format!("c-{n}").parse().unwrap();
+        let request = AttachRequest { session_id, ..attach_request() };
+        attaching.spawn(async move { client.attach(&request).await });
+    }
+    while let Some(attached) = attaching.join_next().await {
+        assert!(attached.unwrap().unwrap().created);
+    }
+    assert_eq!(lab.client().sessions().await.unwrap().sessions.len(), 1_000);
+}
+
+#[tokio::test]
+async fn a_client_waits_for_room_in_the_listeners_queue() {
+    let dir = tempfile::tempdir().unwrap();
+    let socket = tokio::net::UnixSocket::new_stream().unwrap();
+    socket.bind(dir.path().join("sock")).unwrap();
+    let listener = socket.listen(0).unwrap();
+    let first = tokio::net::UnixStream::connect(dir.path().join("sock")).await.unwrap();
+    let client = Client::new(dir.path().join("sock"));
+    let asking = tokio::spawn(async move { client.sessions().await });
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    assert!(!asking.is_finished());
+    drop(listener.accept().await.unwrap());
+    drop(listener.accept().await.unwrap());
+    let error = asking.await.unwrap().unwrap_err();
+    assert!(matches!(error, Error::Protocol { .. }), "{error:?}");
+    drop(first);
 }
 
 #[tokio::test]
