@@ -91,7 +91,8 @@ pub enum OpenError {
     /// Sealed with another master key.
     #[error(
         "the secrets in {} are sealed with master key {sealed_with}, but the key given is {given}: \
-         put back the former key file", .path.display()
+         put back the former key file, or the one with .next behind its name when a rotation of \
+         keys was cut short", .path.display()
     )]
     WrongKey {
         /// The file.

@@ -18,6 +18,7 @@ mod session;
 mod wall_clock;
 mod writer;
 
+use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -73,13 +74,24 @@ pub enum StoreError {
     },
 }
 
+/// Why the master key is not another one now, or not at its place.
+#[derive(Debug, thiserror::Error)]
+pub enum RotateError {
+    /// The new key's file.
+    #[error("keep the new master key")]
+    Key(#[from] KeyError),
+    /// The records.
+    #[error("seal the records with the new master key")]
+    Store(#[from] StoreError),
+}
+
 /// A handle on the store; clones share it. The file is closed with [`Store::close`] or after the
 /// last handle is gone.
 ///
 /// Every call is carried out whole or not at all, in the order in which the calls were made, also
 /// when its future is dropped: a caller that gives up on [`Store::claim`] still has to
 /// [`Store::release`].
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Store {
     jobs: SyncSender<Job>,
     catalog: watch::Receiver<Arc<Catalog>>,
@@ -134,11 +146,18 @@ impl Store {
         .await?
     }
 
-    /// Seals every record's key with another master key, which is needed from then on. Write it to
-    /// its file ([`MasterKey::replace_file`]) when this has returned.
-    pub async fn rotate(&self, next: MasterKey) -> Result<(), StoreError> {
-        self.alone("rotate the master key", move |desk| desk.shelf.rotate(&mut desk.db, next))
-            .await?
+    /// Makes a new master key, seals every record's key with it, and puts it in the place of the
+    /// file at `key_path`. Whenever this is cut short, that file or the one beside it, with `.next`
+    /// behind its name, opens the store.
+    pub async fn rotate_key(&self, key_path: &Path) -> Result<(), RotateError> {
+        let key_path = key_path.to_owned();
+        self.alone("rotate the master key", move |desk| {
+            let next = MasterKey::generate();
+            next.write_next(&key_path)?;
+            desk.shelf.rotate(&mut desk.db, next)?;
+            Ok(key_file::promote_next(&key_path)?)
+        })
+        .await?
     }
 
     /// Takes a lease for the session on the first candidate that has room. A session that has one
@@ -284,6 +303,12 @@ impl Store {
         self.jobs.try_send(job).map_err(|_| StoreError::Unavailable { operation })?;
         let result = answer.await.map_err(|_| StoreError::Unavailable { operation })?;
         result.map_err(|source| StoreError::Failed { operation, source })
+    }
+}
+
+impl fmt::Debug for Store {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Store").finish_non_exhaustive()
     }
 }
 

@@ -109,7 +109,7 @@ async fn no_secret_is_on_disk_in_clear_whatever_is_done() {
     changed["credential"][0]["mtu"] = json!(1300);
     changed["gateway"][0]["city"] = json!("Lund");
     store.apply(document(changed), false, false).await.unwrap();
-    store.rotate(MasterKey::generate()).await.unwrap();
+    store.rotate_key(&fixture.key_path()).await.unwrap();
     assert_no_canary(&fixture, "after a rotation");
     let mut fewer = full();
     fewer["credential"] = json!([]);
@@ -218,13 +218,25 @@ async fn after_a_rotation_the_new_key_opens_everything_and_the_old_one_nothing()
     let store = fixture.open();
     store.apply(document(full()), false, false).await.unwrap();
     let before = store.catalog();
-    let next = MasterKey::generate();
-    store.rotate(next.clone()).await.unwrap();
+    store.rotate_key(&fixture.key_path()).await.unwrap();
     store.apply(workspaces("more", &["w"]), false, false).await.unwrap();
     store.close().await;
     let error = Store::open(&fixture.path(), fixture.key.clone()).unwrap_err();
     assert!(matches!(error, OpenError::WrongKey { .. }), "{error}");
+    let next = MasterKey::load_or_create(&fixture.key_path()).unwrap();
     let after = Store::open(&fixture.path(), next).unwrap().catalog();
     assert_eq!(after.records().credentials, before.records().credentials);
     assert_eq!(after.records().gateways, before.records().gateways);
+}
+
+#[tokio::test]
+async fn a_rotation_that_cannot_keep_its_key_changes_nothing() {
+    let fixture = Fixture::new();
+    let store = fixture.open();
+    store.apply(document(full()), false, false).await.unwrap();
+    let nowhere = fixture.key_path().join("not/a/directory");
+    let error = store.rotate_key(&nowhere).await.unwrap_err();
+    assert!(matches!(error, RotateError::Key(_)), "{error:?}");
+    store.close().await;
+    fixture.open();
 }

@@ -33,6 +33,10 @@ impl Fixture {
         self.dir.path().join("state/store.db")
     }
 
+    pub fn key_path(&self) -> PathBuf {
+        self.dir.path().join("store.key")
+    }
+
     pub fn open(&self) -> Store {
         Store::open(&self.path(), self.key.clone()).unwrap()
     }
