@@ -192,7 +192,7 @@ impl Default for Sessions {
 impl Default for Containment {
     fn default() -> Self {
         let v4 = [
-            (Ipv4Addr::new(0, 0, 0, 0), 8),
+            (Ipv4Addr::UNSPECIFIED, 8),
             (Ipv4Addr::new(10, 0, 0, 0), 8),
             (Ipv4Addr::new(100, 64, 0, 0), 10),
             (Ipv4Addr::new(127, 0, 0, 0), 8),
@@ -351,6 +351,13 @@ mod tests {
     #[test]
     fn an_empty_file_is_the_defaults() {
         assert_eq!(parse("").unwrap(), Config::default());
+    }
+
+    /// As tables, so that a setting that the file leaves out fails too.
+    #[test]
+    fn the_documented_file_is_every_setting_with_its_default() {
+        let documented = include_str!("../../configs/agent.toml").parse::<toml::Table>().unwrap();
+        assert_eq!(documented, toml::Table::try_from(Config::default()).unwrap());
     }
 
     #[test]

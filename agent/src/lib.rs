@@ -6,6 +6,7 @@ pub mod catalog;
 pub mod config;
 pub mod control;
 pub mod ctl;
+pub mod demo;
 pub mod metrics;
 pub mod session;
 pub mod store;

@@ -82,6 +82,8 @@ pub enum Command {
     Check(Check),
     /// Run a command whose traffic leaves through a gateway or not at all
     Exec(Exec),
+    /// Show the main job on this machine alone: no container engine, no internet
+    Demo(crate::demo::Arguments),
     /// Print a shell's completion script
     Completions {
         /// For which shell

@@ -56,6 +56,7 @@ fn carry_out(arguments: Arguments, screen: Screen) -> Result<ExitCode, Failure> 
         Command::Exec(exec) => {
             return wait(run::exec(&client, &arguments.socket, &exec, screen));
         }
+        Command::Demo(demo) => return Ok(crate::demo::run(demo)),
         Command::Check(check) => files::check(&check, screen),
         Command::Completions { shell } => manual::completions(shell, screen),
         Command::Man { dir } => manual::pages(dir.as_deref(), screen),
