@@ -12,7 +12,7 @@ use egress_core::api::{
     GatewayRef, MappingList, OfferList, ProviderList, Refusal, SessionList, SessionView,
     WorkspaceList,
 };
-use serde_json::Value;
+use serde_json::{Map, Value};
 use utoipa::openapi::OpenApi;
 
 use super::agent::{Agent, ApplyMode};
@@ -111,10 +111,10 @@ pub async fn apply<A: Agent>(
     Ask(state): Ask<State<A>>,
     Extension(caller): Extension<Arc<Caller>>,
     Query(query): Query<ApplyQuery>,
-    JsonBody(document): JsonBody<Value>,
+    JsonBody(document): JsonBody<Map<String, Value>>,
 ) -> Reply<ApplyReport> {
     let mode = ApplyMode { dry_run: query.dry_run, prune: query.prune };
-    Ok(Json(state.agent.apply(document, mode, Caller::clone(&caller)).await?))
+    Ok(Json(state.agent.apply(Value::Object(document), mode, Caller::clone(&caller)).await?))
 }
 
 pub async fn providers<A: Agent>(Ask(state): Ask<State<A>>) -> Reply<ProviderList> {

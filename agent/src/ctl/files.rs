@@ -40,7 +40,7 @@ pub async fn import(client: &Client, import: &Import, screen: Screen) -> Result<
 
 fn owner(import: &Import) -> Result<Owner, Failure> {
     let user = || subject::user_at_keyboard().map(Owner::User);
-    let nobody = || Failure::Usage("$USER is not set: say --owner user:NAME".to_owned());
+    let nobody = || Failure::Usage("this user has no name: say --owner user:NAME".to_owned());
     import.owner.clone().or_else(user).ok_or_else(nobody)
 }
 

@@ -4,6 +4,7 @@ use std::env;
 
 use clap::Args;
 use egress_core::catalog::{Owner, Subject};
+use nix::unistd::{User, getuid};
 
 #[derive(Debug, Clone, Args)]
 pub struct SubjectArguments {
@@ -36,11 +37,12 @@ impl SubjectArguments {
     }
 }
 
-/// Who called, as far as the environment says.
+/// Who called: what the environment says, else what the host calls our user.
 pub fn user_at_keyboard() -> Option<String> {
     ["SUDO_USER", "USER", "LOGNAME"]
         .into_iter()
         .find_map(|key| env::var(key).ok().filter(|name| !name.is_empty()))
+        .or_else(|| User::from_uid(getuid()).ok().flatten().map(|user| user.name))
 }
 
 /// `user:NAME`, `group:NAME` or `workspace:NAME`.

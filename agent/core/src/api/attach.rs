@@ -37,6 +37,7 @@ pub struct AttachRequest {
     pub profile: ContainmentProfile,
     /// How long the call may take, 1 to 300,000 ms.
     #[serde(default = "default_deadline_ms")]
+    #[schema(minimum = 1, maximum = 300_000)]
     pub deadline_ms: u64,
 }
 

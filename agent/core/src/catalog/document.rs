@@ -32,6 +32,7 @@ use crate::secret::Secret;
 ///
 /// Serialising it writes its secrets: that is how a client sends them.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 #[schema(as = CatalogDocument)]
 pub struct Document {
     /// Where it comes from, for instance the path of its file: a later apply with the same source

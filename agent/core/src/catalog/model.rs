@@ -282,12 +282,15 @@ pub struct Workspace {
 pub struct Subject {
     /// The user.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(min_length = 1, max_length = 256)]
     pub user: Option<String>,
     /// All of the user's groups.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schema(max_items = 4096)]
     pub groups: Vec<String>,
     /// The workspace that is launched.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(min_length = 1, max_length = 256)]
     pub workspace: Option<String>,
 }
 

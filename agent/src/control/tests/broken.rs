@@ -244,6 +244,15 @@ async fn a_query_that_is_wrong_is_named() {
 }
 
 #[tokio::test]
+async fn an_apply_document_that_is_no_object_is_refused() {
+    let lab = Lab::start();
+    for body in ["null", "[]", "1", "\"provider\""] {
+        expect(&lab.post("/v1/catalog:apply", body).await, body, "invalid_request", None);
+    }
+    assert_eq!(lab.agent.asked(), Vec::<String>::new());
+}
+
+#[tokio::test]
 async fn an_apply_document_shows_all_its_faults_with_their_fields() {
     let lab = Lab::start();
     let body = json!({

@@ -19,16 +19,24 @@ impl Schemas {
     }
 
     fn check(&self, name: &str, instance: &Value) {
+        let validator = self.validator(name);
+        let errors: Vec<_> =
+            validator.iter_errors(instance).map(|error| error.to_string()).collect();
+        assert!(errors.is_empty(), "{name}: {errors:?}\n{instance:#}");
+    }
+
+    fn takes(&self, name: &str, instance: &Value) -> bool {
+        self.validator(name).is_valid(instance)
+    }
+
+    fn validator(&self, name: &str) -> jsonschema::Validator {
         let schema = json!({
             "$schema": "https://json-schema.org/draft/2020-12/schema",
             "$ref": format!("#/components/schemas/{name}"),
             "unevaluatedProperties": false,
             "components": {"schemas": self.0},
         });
-        let validator = jsonschema::validator_for(&schema).unwrap();
-        let errors: Vec<_> =
-            validator.iter_errors(instance).map(|error| error.to_string()).collect();
-        assert!(errors.is_empty(), "{name}: {errors:?}\n{instance:#}");
+        jsonschema::validator_for(&schema).unwrap()
     }
 }
 
@@ -145,6 +153,25 @@ async fn the_documented_requests_are_those_that_are_taken() {
             "workspace": [{"name": "firefox", "egress": "optional"}],
         }),
     );
+}
+
+#[tokio::test]
+async fn what_the_document_forbids_is_refused() {
+    let lab = Lab::start();
+    let schemas = Schemas::of(&lab).await;
+    let bad = [
+        ("AttachRequest", "/v1/sessions", "deadline_ms", json!(0)),
+        ("AttachRequest", "/v1/sessions", "colour", json!("red")),
+        ("CatalogDocument", "/v1/catalog:apply", "colour", json!("red")),
+        ("CatalogDocument", "/v1/catalog:apply", "workspace", json!([{"name": "w", "x": 1}])),
+    ];
+    for (schema, target, field, value) in bad {
+        let is_attach = schema == "AttachRequest";
+        let mut body = if is_attach { attach_body() } else { json!({}) };
+        body[field] = value;
+        assert!(!schemas.takes(schema, &body), "{body}");
+        assert_eq!(lab.post(target, &body.to_string()).await.status, 400, "{body}");
+    }
 }
 
 #[tokio::test]

@@ -16,6 +16,7 @@ use crate::id::{CredentialId, GatewayId, MappingId, ProviderId};
 
 /// `[[provider]]`
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub struct ProviderEntry {
     /// Found by name, or made, when absent.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -56,6 +57,7 @@ pub struct ProviderEntry {
 
 /// `[[gateway]]`
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub struct GatewayEntry {
     /// Found by provider and name, or made, when absent.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -162,6 +164,7 @@ pub struct CredentialEntry {
 
 /// `[[workspace]]`
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub struct WorkspaceEntry {
     /// Its key.
     pub name: String,
