@@ -49,10 +49,7 @@ fn main() {
     }
 }
 
-fn one_after_another(
-    world: &World<'_>,
-    containers: &[Container],
-) -> (Duration, Vec<SessionView>) {
+fn one_after_another(world: &World<'_>, containers: &[Container]) -> (Duration, Vec<SessionView>) {
     let start = Instant::now();
     let sessions = containers.iter().map(|container| attach(world, container)).collect();
     (start.elapsed(), sessions)

@@ -1,6 +1,6 @@
 //! Broken wg-quick files: each is refused with its field and line, and nothing changes.
 
-use egress_core::api::Problem;
+use egress_core::api::{Code, Problem};
 use serde_json::json;
 
 use crate::harness::agent::Agent;
@@ -42,9 +42,9 @@ fn broken() -> Vec<Broken> {
         ("address with too long a prefix", "Address = 10.77.0.2/33", "Interface.Address"),
         ("address that is a name", "Address = localhost", "Interface.Address"),
         ("empty address", "Address =", "Interface.Address"),
-        ("private key too short", "PrivateKey = AAAA", "Interface.PrivateKey"),
-        ("private key not base64", "PrivateKey = !!!!", "Interface.PrivateKey"),
         ("MTU not a number", "MTU = big", "Interface.MTU"),
+        ("MTU empty", "MTU =", "Interface.MTU"),
+        ("DNS empty", "DNS =", "Interface.DNS"),
         ("MTU zero", "MTU = 0", "Interface.MTU"),
         ("MTU negative", "MTU = -1", "Interface.MTU"),
         ("MTU beyond 16 bits", "MTU = 70000", "Interface.MTU"),
@@ -113,7 +113,7 @@ fn broken() -> Vec<Broken> {
         ("peer without a key", replaced("PublicKey", ""), "Peer.PublicKey"),
         ("peer without an endpoint", replaced("Endpoint", ""), "Peer.Endpoint"),
         ("peer without allowed IPs", replaced("AllowedIPs", ""), "Peer.AllowedIPs"),
-        ("the same peer twice", with("", &two_peers), "Peer.PublicKey"),
+        ("the same peer twice", with("", &two_peers), "Peer[1].PublicKey"),
         ("a line before any section", format!("MTU = 1420\n{}", with("", "")), ""),
         ("too many peers", with("", &"[Peer]\n".repeat(17)), "Peer"),
         ("too long a file", with(&"# much\n".repeat(100_000), ""), ""),
@@ -139,11 +139,11 @@ fn apply_fails(agent: &Agent<'_>, case: &Broken) -> Result<(), String> {
             && field.ends_with(case.field)
             && case.line.is_none_or(|line| fault.line == Some(line))
     };
-    if problem.status == 422 && problem.faults.iter().any(told) {
+    if problem.code == Code::InvalidRequest && problem.faults.iter().any(told) {
         return Ok(());
     }
     let wanted = format!("{:?} line {:?}", case.field, case.line);
-    Err(format!("wanted {wanted}, got {}: {:?}", problem.status, problem.faults))
+    Err(format!("wanted {wanted}, got {:?}: {:?}", problem.code, problem.faults))
 }
 
 #[test]

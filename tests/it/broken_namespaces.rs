@@ -73,9 +73,9 @@ fn every_reference_that_is_no_containers_gets_its_code() {
             (path("/run/elsewhere/ns"), Code::NetnsInvalid),
             (path("/run/netns"), Code::NetnsInvalid),
             (path("/run/netns/"), Code::NetnsInvalid),
-            (path("run/netns/good"), Code::NetnsInvalid),
-            (path("good"), Code::NetnsInvalid),
-            (path(""), Code::NetnsInvalid),
+            (path("run/netns/good"), Code::InvalidRequest),
+            (path("good"), Code::InvalidRequest),
+            (path(""), Code::InvalidRequest),
             (path("/"), Code::NetnsInvalid),
             (path("/proc/self/ns/net"), Code::NetnsInvalid),
             (path("/proc/1/root/run/netns/good"), Code::NetnsInvalid),
@@ -86,8 +86,8 @@ fn every_reference_that_is_no_containers_gets_its_code() {
             (taken.by_pid(), Code::NetnsInUse),
             (NetnsRef::Pid(dead), Code::NetnsGone),
             (NetnsRef::Pid(i32::MAX), Code::NetnsGone),
-            (NetnsRef::Pid(0), Code::NetnsInvalid),
-            (NetnsRef::Pid(-1), Code::NetnsInvalid),
+            (NetnsRef::Pid(0), Code::InvalidRequest),
+            (NetnsRef::Pid(-1), Code::InvalidRequest),
             (NetnsRef::Pid(world.agent.pid()), Code::NetnsIsHost),
         ] {
             match world.agent.attach(&request("s", reference.clone(), 0)) {

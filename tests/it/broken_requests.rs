@@ -151,11 +151,11 @@ fn oversize_and_malformed_messages_are_refused_and_the_agent_lives() {
         let world = World::new(lab, 1);
         let socket = world.agent.socket();
         let body = format!("{{\"session_id\":\"{}\"}}", "x".repeat(BODY_MAX));
-        let reply = http::ask(&socket, "POST", "/v1/sessions", &body).unwrap();
+        let reply = http::ask(socket, "POST", "/v1/sessions", &body).unwrap();
         assert_eq!((reply.status, reply.json::<Problem>().code), (413, Code::BodyTooLarge));
         let announced = "POST /v1/sessions HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n\
                          Content-Length: 99999999999\r\n\r\n";
-        let reply = http::send(&socket, announced.as_bytes()).unwrap();
+        let reply = http::send(socket, announced.as_bytes()).unwrap();
         assert_eq!(reply.status, 413);
         let long_header =
             format!("GET /v1/sessions HTTP/1.1\r\nX: {}\r\n\r\n", "x".repeat(1 << 20));
@@ -166,7 +166,7 @@ fn oversize_and_malformed_messages_are_refused_and_the_agent_lives() {
             b"GET /v1/sessions HTTP/9.9\r\n\r\n",
         ] {
             // An answer of the 400s, or a closed connection.
-            if let Ok(reply) = http::send(&socket, bytes) {
+            if let Ok(reply) = http::send(socket, bytes) {
                 assert!((400..500).contains(&reply.status), "{}", reply.head);
             }
         }

@@ -38,8 +38,6 @@ impl<'a> Watched<'a> {
         let world = World::new(lab, 2);
         let (sniffer, canary) = (lab.sniff(), Canary::random());
         let container = Container::with_process("c-1");
-        // A device of the attacker's own is no way out either.
-        container.namespace().ip("link add trap type dummy\nlink del trap\n");
         let bound = [IpAddr::V4(SERVER_V4), IpAddr::V6(SERVER_V6)];
         let bound = bound.map(|server| Probe::BoundTo("eg0", server));
         let hammer = Hammer::start(&container, &canary, &bound);
@@ -143,7 +141,7 @@ fn nothing_leaves_while_the_data_plane_is_killed() {
         watched.assert_hammering();
         watched.world.agent.kill_dataplane();
         watched.assert_clean("data plane killed");
-        watched.world.wait_for_traffic(&watched.container, LIMIT);
+        watched.container.wait_for_traffic(LIMIT);
         watched.assert_clean("data plane back");
     });
 }
@@ -161,7 +159,7 @@ fn nothing_leaves_while_everything_of_the_agent_is_dead() {
         watched.assert_clean("control and data plane killed");
         watched.world.agent.start_again();
         watched.wait_for(SessionState::Connected);
-        watched.world.wait_for_traffic(&watched.container, LIMIT);
+        watched.container.wait_for_traffic(LIMIT);
         watched.assert_clean("everything back");
     });
 }
@@ -190,7 +188,12 @@ fn root_in_the_container_who_flushes_the_seal_has_no_other_way_out() {
         let flush =
             watched.container.namespace().command("nft").args(["flush", "ruleset"]).status();
         assert!(flush.unwrap().success());
-        let lines = "route add 203.0.113.0/24 dev lo\naddr add 192.0.2.2/32 dev lo\n";
+        // Devices, addresses and routes of the attacker's own.
+        let lines = "link add trap0 type veth peer name trap1
+                     link set trap0 up
+                     link set trap1 up
+                     addr add 192.0.2.2/24 dev trap0
+                     route add 203.0.113.0/24 dev trap0\n";
         watched.container.namespace().ip(lines);
         watched.assert_clean("connected, seal flushed by the container");
         watched.world.gateway.set_connected(false);

@@ -19,10 +19,10 @@ fn one_wireguard_key_is_one_connection() {
         let problem = world.agent.attach(&request("c-2", second.by_path(), 0)).unwrap_err();
         assert_eq!((problem.code, problem.status), (Code::KeyInUse, 409));
         assert_eq!(world.agent.live_connections(), 1);
-        world.wait_for_traffic(&first, Duration::from_secs(1));
+        first.wait_for_traffic(Duration::from_secs(1));
         world.agent.detach(&session_id("c-1"), false);
         world.agent.attach(&request("c-2", second.by_path(), 0)).unwrap();
-        world.wait_for_traffic(&second, Duration::from_secs(5));
+        second.wait_for_traffic(Duration::from_secs(5));
     });
 }
 

@@ -1,6 +1,19 @@
 //! The real daemon against real far ends, each test on a host of its own.
+#![allow(clippy::unwrap_used, reason = "what a test cannot go on without fails it")]
 
+mod attach;
+mod broken_configs;
+mod broken_namespaces;
+mod broken_requests;
+mod command_line;
 mod detector;
 mod far_end;
-#[allow(dead_code)]
 mod harness;
+mod leaks;
+mod limits;
+mod roaming;
+mod secrets;
+mod shutdown;
+mod survival;
+mod telling;
+mod traffic;

@@ -11,7 +11,7 @@ use crate::harness::verdict::{Allowed, Canary};
 use crate::harness::world::{World, session_id};
 
 /// A peer that has forgotten the tunnel is noticed after 15 s of silence under traffic
-/// (KEEPALIVE_TIMEOUT + REKEY_TIMEOUT); the rest is a handshake and opening the seal.
+/// (`KEEPALIVE_TIMEOUT` + `REKEY_TIMEOUT`); the rest is a handshake and opening the seal.
 const AFTER_RESTART: Duration = Duration::from_secs(20);
 /// 15 s until the silence is noticed, 5 s until a handshake has had no answer, and a look-up.
 const AFTER_MOVE: Duration = Duration::from_secs(30);
@@ -25,7 +25,7 @@ fn traffic_goes_on_after_the_far_end_restarts() {
         let (container, _) = world.attached("c-1");
         let stream = Stream::start(&container, SERVER_V4.into());
         world.peer.restart();
-        let took = world.wait_for_traffic(&container, AFTER_RESTART);
+        let took = container.wait_for_traffic(AFTER_RESTART);
         println!("traffic again {took:?} after the far end restarted");
         let record = stream.finish();
         assert_eq!(record.broken, None, "{record:?}");
@@ -46,7 +46,7 @@ fn traffic_goes_on_at_the_address_that_the_gateways_name_gets() {
         world.gateway.move_address(1, 2);
         world.peer.restart();
         lab.point_name(GATEWAY_NAME, &[world.gateway.v4(2).into()]);
-        let took = world.wait_for_traffic(&container, AFTER_MOVE);
+        let took = container.wait_for_traffic(AFTER_MOVE);
         println!("traffic again {took:?} after the name got another address");
         assert_eq!(stream.finish().broken, None);
         let ends = [world.peer.endpoint(1), world.peer.endpoint(2)];
@@ -94,7 +94,7 @@ fn a_silent_gateway_is_noticed_and_the_session_comes_back_by_itself() {
         assert_eq!(world.agent.live_connections(), 1);
         world.gateway.set_connected(true);
         world.agent.wait_for_state(&id, SessionState::Connected, Duration::from_secs(35));
-        world.wait_for_traffic(&container, Duration::from_secs(5));
+        container.wait_for_traffic(Duration::from_secs(5));
         let record = stream.finish();
         assert_eq!(record.broken, None, "{record:?}");
     });

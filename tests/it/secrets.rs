@@ -21,7 +21,8 @@ struct Secret {
 impl Secret {
     fn base64(name: &'static str, text: &str) -> Self {
         let bytes = STANDARD.decode(text).expect("keys are base64");
-        let hex = bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+        let digits: Vec<_> = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+        let hex = digits.concat();
         // Without padding also inside longer texts.
         let bare = text.trim_end_matches('=').as_bytes().to_vec();
         Self { name, forms: vec![bare, hex.to_uppercase().into(), hex.into(), bytes] }
@@ -128,7 +129,7 @@ fn canary_secrets_are_in_nothing_that_the_agent_writes_or_says() {
             }],
         }));
         let (container, _) = world.attached("c-1");
-        world.wait_for_traffic(&container, std::time::Duration::from_secs(5));
+        container.wait_for_traffic(std::time::Duration::from_secs(5));
         let secrets = [
             Secret::base64("credential's key", &world.clients[0].keys.private),
             Secret::base64("config's key", &own.private),
@@ -143,7 +144,7 @@ fn canary_secrets_are_in_nothing_that_the_agent_writes_or_says() {
         }
         processes(&world, &mut shown);
         world.agent.kill_dataplane();
-        world.wait_for_traffic(&container, std::time::Duration::from_secs(5));
+        container.wait_for_traffic(std::time::Duration::from_secs(5));
         world.agent.kill_control();
         world.agent.start_again();
         world.agent.detach(&session_id("c-1"), false);

@@ -46,7 +46,9 @@ fn traffic_never_stops_while_control_is_killed_and_starts_again() {
             assert!(gap < Duration::from_millis(500), "a stream stopped for {gap:?}");
         }
 
-        attached.into_iter().for_each(|(container, _)| container.destroy());
+        for (container, _) in attached {
+            container.destroy();
+        }
         wait::until("every connection is free", REAP, || world.agent.live_connections() == 0);
         assert!(world.agent.sessions().is_empty());
     });
@@ -66,7 +68,7 @@ fn connections_of_containers_that_ended_while_control_was_dead_are_free_after_it
         assert_eq!(world.agent.live_connections(), 1);
         let left: Vec<_> = world.agent.sessions().into_iter().map(|s| s.session_id).collect();
         assert_eq!(left, [session.session_id]);
-        world.wait_for_traffic(&second, LIMIT);
+        second.wait_for_traffic(LIMIT);
         second.destroy();
         wait::until("the last connection is free", REAP, || world.agent.live_connections() == 0);
     });
@@ -101,7 +103,7 @@ fn streams_go_on_through_the_death_of_the_data_plane() {
             world.agent.dataplane_pid().is_some_and(|pid| Some(pid) != before)
         });
         for (container, _) in &attached {
-            world.wait_for_traffic(container, LIMIT);
+            container.wait_for_traffic(LIMIT);
         }
         for stream in streams {
             let echoes = stream.record().echoes;
@@ -126,7 +128,7 @@ fn sessions_come_back_after_control_and_data_plane_died() {
         world.agent.start_again();
         let id = session_id("c-1");
         world.agent.wait_for_state(&id, SessionState::Connected, Duration::from_secs(15));
-        world.wait_for_traffic(&container, LIMIT);
+        container.wait_for_traffic(LIMIT);
         assert_eq!(world.agent.live_connections(), 1);
     });
 }
@@ -139,7 +141,7 @@ fn a_restart_in_order_leaves_sessions_running() {
         let stream = Stream::start(&container, SERVER_V4.into());
         assert!(world.agent.terminate(Duration::from_secs(5)).success());
         world.agent.start_again();
-        world.wait_for_traffic(&container, LIMIT);
+        container.wait_for_traffic(LIMIT);
         let record = stream.finish();
         assert_eq!(record.broken, None);
         assert!(record.longest_gap < Duration::from_millis(500), "{record:?}");
@@ -159,7 +161,7 @@ fn a_namespace_that_took_a_dead_ones_name_is_not_taken_for_it() {
         container.destroy();
         let impostor = Container::named("c-1");
         world.agent.start_again();
-        assert!(world.agent.sessions().is_empty());
+        wait::until("the session is over", REAP, || world.agent.sessions().is_empty());
         assert_eq!(world.agent.live_connections(), 0);
         assert_eq!(impostor.devices(), ["lo"]);
     });

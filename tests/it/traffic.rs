@@ -11,7 +11,7 @@ use crate::harness::probe;
 use crate::harness::wireguard_peer::Program;
 use crate::harness::world::World;
 
-const LIMIT: Duration = Duration::from_secs(60);
+const LIMIT: Duration = Duration::from_mins(1);
 const LENGTH: u64 = 200_000_000;
 
 fn upload(container: &Container, server: IpAddr) -> [u8; 32] {

@@ -36,6 +36,8 @@ const DATAPLANE_UID: u32 = 64_990;
 /// A running daemon and all it has said, over its restarts.
 pub struct Agent<'a> {
     lab: &'a Lab,
+    socket: PathBuf,
+    metrics: SocketAddr,
     process: Process,
     said_before: String,
 }
@@ -52,14 +54,20 @@ impl<'a> Agent<'a> {
         let own = format!("run_dir = \"{RUN_DIR}\"\nstate_dir = \"{STATE_DIR}\"\n");
         fs::write(CONFIG, format!("{own}{config}\n[log]\nlevel = \"debug\"\n"))
             .expect("write agent.toml");
-        let agent = Self { lab, process: launch(), said_before: String::new() };
+        let agent = Self {
+            lab,
+            socket: Path::new(RUN_DIR).join("agent.sock"),
+            metrics: ([127, 0, 0, 1], 9586).into(),
+            process: launch(),
+            said_before: String::new(),
+        };
         agent.wait_until_ready();
         agent
     }
 
     /// The API's socket.
-    pub fn socket(&self) -> PathBuf {
-        Path::new(RUN_DIR).join("agent.sock")
+    pub fn socket(&self) -> &Path {
+        &self.socket
     }
 
     /// The control process.
@@ -117,7 +125,7 @@ impl<'a> Agent<'a> {
     /// Any call.
     #[track_caller]
     pub fn ask(&self, method: &str, path: &str, body: &str) -> Reply {
-        http::ask(&self.socket(), method, path, body)
+        http::ask(&self.socket, method, path, body)
             .unwrap_or_else(|error| panic!("{method} {path}: {error}"))
     }
 
@@ -186,8 +194,7 @@ impl<'a> Agent<'a> {
     /// The metrics page.
     #[track_caller]
     pub fn metrics(&self) -> String {
-        let address = SocketAddr::from(([127, 0, 0, 1], 9586));
-        http::get(address, "/metrics").expect("read the metrics").body
+        http::get(self.metrics, "/metrics").expect("read the metrics").body
     }
 
     /// The sum of a metric's samples whose labels contain all of `labels`.
@@ -203,15 +210,22 @@ impl<'a> Agent<'a> {
         values.map(|value| value.parse::<f64>().expect("samples are numbers")).sum()
     }
 
+    /// Whether a metric's samples with these labels add up to a whole number.
+    #[track_caller]
+    pub fn counts(&self, name: &str, labels: &[&str], count: u32) -> bool {
+        (self.metric(name, labels) - f64::from(count)).abs() < 0.5
+    }
+
     fn wait_until_ready(&self) {
         wait::until("the agent answers", SOON, || {
-            let reply = http::ask(&self.socket(), "GET", "/v1/sessions", "");
+            let reply = http::ask(&self.socket, "GET", "/v1/sessions", "");
             reply.is_ok_and(|reply| reply.status == 200)
         });
     }
 }
 
 impl Drop for Agent<'_> {
+    #[allow(clippy::print_stdout, reason = "a failed test is told why; benches share this")]
     fn drop(&mut self) {
         if std::thread::panicking() {
             let log = self.log();

@@ -1,9 +1,16 @@
 //! A container as a launcher without networking leaves it: a namespace with loopback only.
 
+use std::time::Duration;
+
 use egress_core::api::NetnsRef;
 
+use super::lab::{SERVER_V4, namespace_inode};
 use super::namespace::Namespace;
+use super::probe::ping;
 use super::process::Process;
+use super::wait;
+
+const SOON: Duration = Duration::from_secs(10);
 
 /// A network namespace, and perhaps a process that lives in it.
 pub struct Container {
@@ -21,6 +28,10 @@ impl Container {
     pub fn with_process(name: &str) -> Self {
         let namespace = Namespace::add(name);
         let process = Process::start(namespace.command("sleep").arg("infinity"));
+        let inside = Some(namespace.inode());
+        wait::until("a process has entered its namespace", SOON, || {
+            namespace_inode(&process.pid().to_string(), "net") == inside
+        });
         Self { namespace, process: Some(process) }
     }
 
@@ -49,6 +60,14 @@ impl Container {
         self.run(|| {
             let list = nix::net::if_::if_nameindex().expect("list devices");
             list.iter().map(|device| device.name().to_string_lossy().into_owned()).collect()
+        })
+    }
+
+    /// Waits until its traffic reaches the internet, and says how long that took.
+    #[track_caller]
+    pub fn wait_for_traffic(&self, limit: Duration) -> Duration {
+        wait::until("traffic passes", limit, || {
+            self.run(|| ping(SERVER_V4.into(), Duration::from_millis(200))).is_ok()
         })
     }
 

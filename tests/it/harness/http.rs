@@ -1,5 +1,6 @@
 //! HTTP/1.1 by hand, so that a test can also say what no client would.
 
+use std::fmt::Write as _;
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::os::unix::net::UnixStream;
@@ -9,7 +10,7 @@ use std::time::Duration;
 use serde::de::DeserializeOwned;
 
 /// Longer than any deadline that a test gives the agent.
-const LIMIT: Duration = Duration::from_secs(60);
+const LIMIT: Duration = Duration::from_mins(1);
 
 /// An answer, read to its end.
 #[derive(Debug, Clone)]
@@ -65,7 +66,8 @@ fn request(method: &str, path: &str, body: &str) -> String {
     let mut head =
         format!("{method} {path} HTTP/1.1\r\nHost: egress-agent\r\nConnection: close\r\n");
     if !body.is_empty() {
-        head += &format!("Content-Type: application/json\r\nContent-Length: {}\r\n", body.len());
+        let length = body.len();
+        let _ = write!(head, "Content-Type: application/json\r\nContent-Length: {length}\r\n");
     }
     format!("{head}\r\n{body}")
 }

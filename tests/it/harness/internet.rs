@@ -25,7 +25,7 @@ pub const WHO: u16 = 80;
 const CHUNK: usize = 64 << 10;
 const BEAT: Duration = Duration::from_millis(50);
 /// How long a caller may say nothing: longer than any outage that a test makes.
-const PATIENCE: Duration = Duration::from_secs(120);
+const PATIENCE: Duration = Duration::from_mins(2);
 
 /// Servers in a gateway's namespace, on all of its addresses, until dropped.
 pub struct Internet {
@@ -86,7 +86,7 @@ impl Internet {
             socket.set_read_timeout(Some(BEAT)).expect("bound a server's wait");
             let (stop, answer) = (Arc::clone(&self.stop), Arc::clone(&answer));
             self.threads.push(thread::spawn(move || {
-                let mut buffer = [0; 65536];
+                let mut buffer = vec![0; CHUNK];
                 while !stop.load(Ordering::Relaxed) {
                     let Ok((length, caller)) = socket.recv_from(&mut buffer) else { continue };
                     let answer = answer.lock().expect("answers do not panic");

@@ -42,6 +42,7 @@ pub const RESOLVER_V4: Ipv4Addr = Ipv4Addr::new(198, 51, 100, 53);
 
 /// Addresses are usable at once.
 const ACCEPT_DAD: &str = "ipv6/conf/default/accept_dad";
+const HOSTS: &str = "/etc/hosts";
 const SOON: Duration = Duration::from_secs(10);
 
 /// One test's host and the world around it. All of it vanishes with the test's thread.
@@ -49,6 +50,7 @@ pub struct Lab {
     /// The router that the host's uplink ends at.
     pub wan: Namespace,
     mount_inode: u64,
+    hosts_path: &'static str,
 }
 
 /// Runs a test on a thread that is a host of its own.
@@ -70,7 +72,7 @@ impl Lab {
         let wan = router_or_gateway("wan");
         join_host_and_router(&wan);
         let mount_inode = namespace_inode("thread-self", "mnt").expect("a thread has a namespace");
-        Self { wan, mount_inode }
+        Self { wan, mount_inode, hosts_path: HOSTS }
     }
 
     /// Makes gateway number `number` (0 to 14) with its servers' addresses. What the host would
@@ -91,7 +93,7 @@ impl Lab {
         let lines = addresses.iter().map(|address| format!("{address} {name}\n"));
         let text = format!("127.0.0.1 localhost\n{}", lines.collect::<String>());
         // In place: the file is bind-mounted.
-        fs::write("/etc/hosts", text).expect("write the lab's hosts file");
+        fs::write(self.hosts_path, text).expect("write the lab's hosts file");
     }
 
     /// Processes that run in this lab, the test itself not counted.
@@ -126,7 +128,7 @@ fn make_private_files() {
     mount(Some("lab"), "/run", Some("tmpfs"), MsFlags::empty(), Some("mode=755"))
         .expect("mount a private /run");
     fs::create_dir(NETNS_DIR).expect("make /run/netns");
-    replace_file("/etc/hosts", "127.0.0.1 localhost\n");
+    replace_file(HOSTS, "127.0.0.1 localhost\n");
     replace_file("/etc/resolv.conf", "nameserver 192.0.2.1\noptions timeout:1 attempts:1\n");
 }
 
@@ -201,13 +203,13 @@ impl Gateway {
     pub fn move_address(&self, from: u8, to: u8) {
         let (old_v4, old_v6, v4, v6) = (self.v4(from), self.v6(from), self.v4(to), self.v6(to));
         self.namespace.ip(&format!(
-            "addr add {v4}/28 dev wan
-             addr add {v6}/64 dev wan nodad
-             addr del {old_v4}/28 dev wan
+            "addr del {old_v4}/28 dev wan
              addr del {old_v6}/64 dev wan
+             addr add {v4}/28 dev wan
+             addr add {v6}/64 dev wan nodad
             "
         ));
-        // The first address took the routes with it.
+        // The old addresses took the routes with them.
         self.add_default_routes();
     }
 

@@ -178,7 +178,7 @@ fn icmp_socket(to: IpAddr) -> io::Result<Socket> {
     Socket::new(Domain::for_address(SocketAddr::new(to, 0)), Type::RAW, Some(protocol))
 }
 
-/// The kernel fills in the checksum of ICMPv6.
+/// The kernel fills in the checksum of `ICMPv6`.
 fn echo_request(to: IpAddr, payload: &[u8]) -> Vec<u8> {
     let kind = if to.is_ipv4() { ICMP_ECHO } else { ICMPV6_ECHO };
     let mut packet = vec![kind, 0, 0, 0, 0x0e, 0x0e, 0, 1];

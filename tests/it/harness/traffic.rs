@@ -14,7 +14,7 @@ use super::verdict::Canary;
 
 /// How long an echo may take before a stream counts as broken: longer than any outage that a
 /// test makes.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 const PACE: Duration = Duration::from_millis(5);
 
 /// A container that tries every way out, again and again, with a canary in each packet.

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 use std::fs;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -17,8 +17,8 @@ use super::wait;
 pub const PEER_V4: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 1);
 /// The far end's other address in the tunnel.
 pub const PEER_V6: Ipv6Addr = Ipv6Addr::new(0xfd77, 0, 0, 0, 0, 0, 0, 1);
-/// Where far ends listen until told otherwise.
-pub const PORT: u16 = 51820;
+/// Where far ends listen.
+const PORT: u16 = 51820;
 
 const SOON: Duration = Duration::from_secs(10);
 
@@ -67,7 +67,6 @@ pub struct WireguardPeer {
     program: Program,
     keys: KeyPair,
     clients: Vec<Client>,
-    port: u16,
     running: Option<Running>,
 }
 
@@ -84,7 +83,6 @@ impl WireguardPeer {
             program,
             keys: KeyPair::random(),
             clients: clients.to_vec(),
-            port: PORT,
             running: None,
         };
         peer.restart();
@@ -98,12 +96,12 @@ impl WireguardPeer {
 
     /// Where it listens, on the gateway's `index`th address.
     pub fn endpoint(&self, index: u8) -> SocketAddr {
-        SocketAddr::new(self.gateway.v4(index).into(), self.port)
+        SocketAddr::new(self.gateway.v4(index).into(), PORT)
     }
 
     /// Where it listens, on the gateway's `index`th other address.
     pub fn endpoint_v6(&self, index: u8) -> SocketAddr {
-        SocketAddr::new(self.gateway.v6(index).into(), self.port)
+        SocketAddr::new(self.gateway.v6(index).into(), PORT)
     }
 
     /// Ends it without a word to anybody; its device goes with it.
@@ -137,12 +135,6 @@ impl WireguardPeer {
         self.configure();
     }
 
-    /// Listens on another port from now on.
-    pub fn move_to_port(&mut self, port: u16) {
-        self.port = port;
-        self.restart();
-    }
-
     /// Bytes it has had from a client, handshakes included.
     pub fn received_from(&self, client: &Client) -> u64 {
         let bytes = self.dump_field(client, 5);
@@ -174,7 +166,7 @@ impl WireguardPeer {
 
     fn configure(&self) {
         let mut text = format!("[Interface]\nPrivateKey = {}\n", self.keys.private);
-        let _ = writeln!(text, "ListenPort = {}", self.port);
+        let _ = writeln!(text, "ListenPort = {PORT}");
         for client in &self.clients {
             let key = &client.keys.public;
             let _ = writeln!(text, "[Peer]\nPublicKey = {key}");
@@ -220,13 +212,5 @@ impl Drop for WireguardPeer {
     fn drop(&mut self) {
         // Its threads keep the namespace, so it has to end before that.
         self.running = None;
-    }
-}
-
-/// The tunnel address of a peer in the family of another address.
-pub fn peer_address_like(other: IpAddr) -> IpAddr {
-    match other {
-        IpAddr::V4(_) => PEER_V4.into(),
-        IpAddr::V6(_) => PEER_V6.into(),
     }
 }

@@ -1,7 +1,5 @@
 //! A lab with everything running: one gateway, its clients' credentials, and the agent.
 
-use std::time::Duration;
-
 use egress_core::api::{AttachRequest, ContainmentProfile, NetnsRef, SessionView};
 use egress_core::catalog::Subject;
 use egress_core::id::{GatewayId, SessionId};
@@ -11,9 +9,7 @@ use super::agent::Agent;
 use super::container::Container;
 use super::internet::Internet;
 use super::lab::{Gateway, Lab, RESOLVER_V4};
-use super::probe::ping;
 use super::verdict::Allowed;
-use super::wait;
 use super::wireguard_peer::{Client, Program, WireguardPeer};
 
 /// Who attaches in these tests.
@@ -29,10 +25,7 @@ pub struct World<'a> {
     pub clients: Vec<Client>,
     /// Where the far end runs.
     pub gateway: Gateway,
-    /// The servers behind it.
-    pub internet: Internet,
-    /// All of it.
-    pub lab: &'a Lab,
+    _internet: Internet,
 }
 
 impl<'a> World<'a> {
@@ -48,7 +41,7 @@ impl<'a> World<'a> {
         let clients = Client::several(clients);
         let peer = WireguardPeer::start_as(program, &gateway, &clients);
         let agent = Agent::start_with(lab, config);
-        let world = Self { agent, peer, clients, gateway, internet, lab };
+        let world = Self { agent, peer, clients, gateway, _internet: internet };
         world.apply(&world.peer.endpoint(1).to_string());
         world
     }
@@ -70,15 +63,6 @@ impl<'a> World<'a> {
         let session = self.agent.attach(&request(name, container.by_path(), 0));
         let session = session.unwrap_or_else(|problem| panic!("attach {name}: {problem:?}"));
         (container, session)
-    }
-
-    /// Waits until traffic passes and says how long it took.
-    #[track_caller]
-    pub fn wait_for_traffic(&self, container: &Container, limit: Duration) -> Duration {
-        let server = super::lab::SERVER_V4.into();
-        wait::until("traffic passes", limit, || {
-            container.run(|| ping(server, Duration::from_millis(200))).is_ok()
-        })
     }
 }
 

@@ -1,0 +1,118 @@
+//! `egressctl` against the real agent.
+
+use std::fs;
+use std::process::Output;
+use std::time::Duration;
+
+use crate::harness::keys::KeyPair;
+use crate::harness::lab::{SERVER_V4, in_lab};
+use crate::harness::namespace::host_command;
+use crate::harness::wait;
+use crate::harness::world::{GROUP, World, gateway_id};
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_egressctl");
+
+fn egressctl(arguments: &[&str]) -> Output {
+    host_command(PROGRAM).args(arguments).output().expect("run egressctl")
+}
+
+/// Runs it, wants this exit code, and gives all that it said.
+#[track_caller]
+fn says(arguments: &[&str], code: i32) -> String {
+    let output = egressctl(arguments);
+    let said = [output.stdout.as_slice(), output.stderr.as_slice()].concat();
+    let said = String::from_utf8(said).expect("egressctl speaks UTF-8");
+    assert_eq!(output.status.code(), Some(code), "egressctl {}:\n{said}", arguments.join(" "));
+    said
+}
+
+#[test]
+fn a_checked_and_imported_file_is_a_way_out_for_a_command() {
+    in_lab(|lab| {
+        let world = World::new(lab, 1);
+        let client = &world.clients[0];
+        // The import makes the credential.
+        world.agent.ask("POST", "/v1/catalog:apply?prune=true", "{}");
+        let config = world.peer.config_for(client, &world.peer.endpoint(1).to_string());
+        fs::write("/run/home.conf", config).unwrap();
+
+        let checked = says(&["check", "/run/home.conf"], 0);
+        let imported = says(&["import", "/run/home.conf", "--owner", "user:ann"], 0);
+        let offers = says(&["offers", "--user", "ann"], 0);
+        assert!(offers.contains("home"), "{offers}");
+        let url = format!("http://{SERVER_V4}/");
+        let run = ["exec", "-g", "home/home", "--user", "ann", "--", "curl", "-sS", &url];
+        let page = says(&run, 0);
+        assert_eq!(page.trim(), format!("{} gw0", client.v4));
+        wait::until("the command's session is over", Duration::from_secs(5), || {
+            world.agent.sessions().is_empty() && world.agent.live_connections() == 0
+        });
+        for said in [checked, imported, offers, world.agent.log()] {
+            assert!(!said.contains(&client.keys.private), "the key was shown: {said}");
+        }
+    });
+}
+
+#[test]
+fn a_command_has_its_own_exit_code_and_no_other_way_out() {
+    in_lab(|lab| {
+        let mut world = World::new(lab, 1);
+        let group = ["--group", GROUP];
+        let exec = |command: &str| {
+            let gateway = ["exec", "-g", "lab/gw0"];
+            let command = ["--", "sh", "-c", command];
+            egressctl(&[&gateway[..], &group, &command].concat()).status.code()
+        };
+        assert_eq!(exec("exit 7"), Some(7));
+        let outside = world.gateway.v4(1);
+        assert_ne!(exec(&format!("curl -sS -m 1 http://{outside}/")), Some(0));
+        world.peer.stop();
+        let refused = ["exec", "-g", "lab/gw0", "--deadline", "1", "--group", GROUP, "--", "true"];
+        let said = says(&refused, 1);
+        assert!(said.contains("handshake_timeout"), "{said}");
+    });
+}
+
+#[test]
+fn a_broken_file_is_told_line_by_line_without_its_key() {
+    in_lab(|_lab| {
+        let key = KeyPair::random().private;
+        let text = format!(
+            "[Interface]\nPrivateKey = {key}\nMTU = big\nPostUp = id\n[Peer]\nPublicKey = {key}x\n"
+        );
+        fs::write("/run/broken.conf", text).unwrap();
+        let said = says(&["check", "/run/broken.conf"], 1);
+        for place in [":3:", ":4:", ":6:"] {
+            assert!(said.contains(place), "no {place} in {said}");
+        }
+        assert!(!said.contains(&key[..40]), "the key was shown: {said}");
+    });
+}
+
+#[test]
+fn an_applied_file_says_what_changed_and_every_fault_by_line() {
+    in_lab(|lab| {
+        let world = World::new(lab, 1);
+        let text = format!(
+            "[[gateway]]\nid = \"{}\"\nprovider = \"lab\"\nname = \"gw3\"\nconfig = '''\n\
+             [Interface]\n{}'''\n",
+            gateway_id(3),
+            world.peer.peer_section("203.0.113.1:51820")
+        );
+        fs::write("/run/catalog.toml", &text).unwrap();
+        let said = says(&["apply", "-f", "/run/catalog.toml"], 0);
+        assert!(said.contains("gw3"), "{said}");
+        fs::write("/run/catalog.toml", text.replace(":51820", ":0") + "colour = 1\n").unwrap();
+        let said = says(&["apply", "-f", "/run/catalog.toml"], 1);
+        assert!(said.contains("catalog.toml:8") && said.contains("colour"), "{said}");
+    });
+}
+
+#[test]
+fn nobody_there_and_nonsense_have_exit_codes_of_their_own() {
+    in_lab(|_lab| {
+        says(&["sessions"], 69);
+        says(&["session"], 64);
+        says(&["attach", "c", "--netns", "/run/netns/x"], 64);
+    });
+}
