@@ -9,7 +9,7 @@ use axum::http::{HeaderMap, header};
 use bytes::Bytes;
 use egress_core::api::{BODY_MAX, Code, Refusal};
 use egress_core::fault::Finding;
-use egress_core::id::SessionId;
+use egress_core::id::{InvalidSessionId, SessionId};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use serde::de::DeserializeOwned;
 
@@ -107,19 +107,17 @@ impl<S: Send + Sync> FromRequestParts<S> for Id {
     type Rejection = Rejection;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Rejection> {
-        let wrong = |message: String| {
-            let fault = Finding::fault(message).about("id");
-            Refusal::new(Code::InvalidRequest, "the path holds no session id")
-                .with_faults(vec![fault])
-        };
         let Path(text) = Path::<String>::from_request_parts(parts, state)
             .await
-            .map_err(|error| wrong(error.body_text()))?;
-        Ok(Self(
-            text.parse()
-                .map_err(|error: egress_core::id::InvalidSessionId| wrong(error.to_string()))?,
-        ))
+            .map_err(|error| wrong_id(error.body_text()))?;
+        let id = text.parse().map_err(|error: InvalidSessionId| wrong_id(error.to_string()))?;
+        Ok(Self(id))
     }
+}
+
+fn wrong_id(message: String) -> Refusal {
+    let fault = Finding::fault(message).about("id");
+    Refusal::new(Code::InvalidRequest, "the path holds no session id").with_faults(vec![fault])
 }
 
 /// The finding with the field it is about. An unknown, missing or repeated field is named in the

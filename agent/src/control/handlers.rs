@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::extract::State as Ask;
+use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
@@ -16,12 +16,13 @@ use serde_json::{Map, Value};
 use utoipa::openapi::OpenApi;
 
 use super::agent::{Agent, ApplyMode};
+use super::calls::Call;
 use super::document;
 use super::extract::{Id, JsonBody, Query};
 use super::problem::Rejection;
 use super::queries::{ApplyQuery, DetachQuery, OffersQuery, ResolveQuery};
 use super::roles::Caller;
-use super::server::State;
+use super::server::Shared;
 
 type Reply<T> = Result<Json<T>, Rejection>;
 
@@ -29,7 +30,7 @@ type Reply<T> = Result<Json<T>, Rejection>;
 const ATTACH_GRACE: Duration = Duration::from_secs(5);
 
 pub async fn attach<A: Agent>(
-    Ask(state): Ask<State<A>>,
+    State(state): State<Shared<A>>,
     Extension(caller): Extension<Arc<Caller>>,
     JsonBody(request): JsonBody<AttachRequest>,
 ) -> Result<Response, Rejection> {
@@ -47,20 +48,20 @@ pub async fn attach<A: Agent>(
 }
 
 pub async fn detach<A: Agent>(
-    Ask(state): Ask<State<A>>,
+    State(state): State<Shared<A>>,
     Extension(caller): Extension<Arc<Caller>>,
     Id(id): Id,
     Query(query): Query<DetachQuery>,
 ) -> Reply<SessionView> {
     let agent = Arc::clone(&state.agent);
     let work = async move { agent.detach(id, query.release, Caller::clone(&caller)).await };
-    let patience = super::calls::Call::Detach.deadline();
+    let patience = Call::Detach.deadline();
     carry_through(&state, patience, "detach", work).await.map(Json)
 }
 
 /// Does a work that must not stop half-way when its caller hangs up or the wait is over.
 async fn carry_through<A: Agent, T: Send + 'static>(
-    state: &State<A>,
+    state: &Shared<A>,
     patience: Duration,
     what: &str,
     work: impl Future<Output = Result<T, Refusal>> + Send + 'static,
@@ -80,16 +81,16 @@ async fn carry_through<A: Agent, T: Send + 'static>(
     }
 }
 
-pub async fn session<A: Agent>(Ask(state): Ask<State<A>>, Id(id): Id) -> Reply<SessionView> {
+pub async fn session<A: Agent>(State(state): State<Shared<A>>, Id(id): Id) -> Reply<SessionView> {
     Ok(Json(state.agent.session(&id).await?))
 }
 
-pub async fn sessions<A: Agent>(Ask(state): Ask<State<A>>) -> Reply<SessionList> {
+pub async fn sessions<A: Agent>(State(state): State<Shared<A>>) -> Reply<SessionList> {
     Ok(Json(SessionList { sessions: state.agent.sessions().await? }))
 }
 
 pub async fn offers<A: Agent>(
-    Ask(state): Ask<State<A>>,
+    State(state): State<Shared<A>>,
     Query(query): Query<OffersQuery>,
 ) -> Reply<OfferList> {
     let explain = query.explain;
@@ -97,18 +98,18 @@ pub async fn offers<A: Agent>(
 }
 
 pub async fn resolve_gateway<A: Agent>(
-    Ask(state): Ask<State<A>>,
+    State(state): State<Shared<A>>,
     Query(query): Query<ResolveQuery>,
 ) -> Reply<GatewayRef> {
     Ok(Json(GatewayRef { id: state.agent.gateway_by_name(&query.name).await? }))
 }
 
-pub async fn connections<A: Agent>(Ask(state): Ask<State<A>>) -> Reply<ConnectionList> {
+pub async fn connections<A: Agent>(State(state): State<Shared<A>>) -> Reply<ConnectionList> {
     Ok(Json(ConnectionList { connections: state.agent.connections().await? }))
 }
 
 pub async fn apply<A: Agent>(
-    Ask(state): Ask<State<A>>,
+    State(state): State<Shared<A>>,
     Extension(caller): Extension<Arc<Caller>>,
     Query(query): Query<ApplyQuery>,
     JsonBody(document): JsonBody<Map<String, Value>>,
@@ -117,23 +118,23 @@ pub async fn apply<A: Agent>(
     Ok(Json(state.agent.apply(Value::Object(document), mode, Caller::clone(&caller)).await?))
 }
 
-pub async fn providers<A: Agent>(Ask(state): Ask<State<A>>) -> Reply<ProviderList> {
+pub async fn providers<A: Agent>(State(state): State<Shared<A>>) -> Reply<ProviderList> {
     Ok(Json(ProviderList { providers: state.agent.providers().await? }))
 }
 
-pub async fn gateways<A: Agent>(Ask(state): Ask<State<A>>) -> Reply<GatewayList> {
+pub async fn gateways<A: Agent>(State(state): State<Shared<A>>) -> Reply<GatewayList> {
     Ok(Json(GatewayList { gateways: state.agent.gateways().await? }))
 }
 
-pub async fn mappings<A: Agent>(Ask(state): Ask<State<A>>) -> Reply<MappingList> {
+pub async fn mappings<A: Agent>(State(state): State<Shared<A>>) -> Reply<MappingList> {
     Ok(Json(MappingList { mappings: state.agent.mappings().await? }))
 }
 
-pub async fn credentials<A: Agent>(Ask(state): Ask<State<A>>) -> Reply<CredentialList> {
+pub async fn credentials<A: Agent>(State(state): State<Shared<A>>) -> Reply<CredentialList> {
     Ok(Json(CredentialList { credentials: state.agent.credentials().await? }))
 }
 
-pub async fn workspaces<A: Agent>(Ask(state): Ask<State<A>>) -> Reply<WorkspaceList> {
+pub async fn workspaces<A: Agent>(State(state): State<Shared<A>>) -> Reply<WorkspaceList> {
     Ok(Json(WorkspaceList { workspaces: state.agent.workspaces().await? }))
 }
 

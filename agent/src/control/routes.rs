@@ -18,11 +18,11 @@ use super::calls::Call;
 use super::handlers;
 use super::problem::{RefusedWith, Rejection};
 use super::roles::Caller;
-use super::server::State;
+use super::server::Shared;
 use super::stream;
 
 /// Every call of the API. Requests carry their [`Caller`] as an extension.
-pub(super) fn router<A: Agent>(state: State<A>) -> Router {
+pub(super) fn router<A: Agent>(state: Shared<A>) -> Router {
     let mut router = Router::new();
     for call in Call::ALL {
         let guard =
@@ -36,7 +36,7 @@ pub(super) fn router<A: Agent>(state: State<A>) -> Router {
         .with_state(state)
 }
 
-fn handler<A: Agent>(call: Call) -> MethodRouter<State<A>> {
+fn handler<A: Agent>(call: Call) -> MethodRouter<Shared<A>> {
     match call {
         Call::Attach => answer(call, handlers::attach),
         Call::Sessions => answer(call, handlers::sessions),
@@ -58,8 +58,8 @@ fn handler<A: Agent>(call: Call) -> MethodRouter<State<A>> {
 
 fn answer<A: Agent, T: 'static>(
     call: Call,
-    handler: impl Handler<T, State<A>>,
-) -> MethodRouter<State<A>> {
+    handler: impl Handler<T, Shared<A>>,
+) -> MethodRouter<Shared<A>> {
     let method = MethodFilter::try_from(call.method()).expect("calls have everyday methods");
     on(method, handler)
 }

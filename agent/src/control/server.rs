@@ -41,13 +41,13 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// The API of one agent.
 #[derive(Debug)]
 pub struct Server<A> {
-    state: State<A>,
+    state: Shared<A>,
     roles: RoleTable,
 }
 
 /// What every call works with.
 #[derive(Debug)]
-pub(super) struct State<A> {
+pub(super) struct Shared<A> {
     pub agent: Arc<A>,
     pub events: Events,
     /// Work that goes on when its caller hangs up.
@@ -56,7 +56,7 @@ pub(super) struct State<A> {
     pub stop: CancellationToken,
 }
 
-impl<A> Clone for State<A> {
+impl<A> Clone for Shared<A> {
     fn clone(&self) -> Self {
         Self {
             agent: Arc::clone(&self.agent),
@@ -74,7 +74,7 @@ impl<A: Agent> Server<A> {
         for name in unknown {
             warn!(name, "agent.toml gives a role to a name that this host does not know");
         }
-        let state = State {
+        let state = Shared {
             agent: Arc::new(agent),
             events,
             carried_through: TaskTracker::new(),
@@ -95,35 +95,46 @@ pub async fn serve<A: Agent>(
     let Server { mut state, roles } = server;
     state.stop = stop.clone();
     let carried_through = state.carried_through.clone();
-    let router = routes::router(state);
     let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    let door = Door { roles, places, router: routes::router(state), stop: stop.clone() };
     let mut connections = JoinSet::new();
     while let Some(accepted) = stop.run_until_cancelled(listener.accept()).await {
         while connections.try_join_next().is_some() {}
-        let stream = match accepted {
-            Ok((stream, _)) => stream,
+        match accepted {
+            Ok((stream, _)) => door.let_in(stream, &mut connections),
             Err(error) => {
                 warn!(%error, "accept an API connection");
                 tokio::time::sleep(ACCEPT_PAUSE).await;
-                continue;
             }
-        };
-        let Ok(place) = Arc::clone(&places).try_acquire_owned() else {
-            turn_away(&stream);
-            continue;
-        };
-        let Some(caller) = identify(&stream, &roles) else { continue };
-        let connection = converse(stream, caller, router.clone(), stop.clone());
-        connections.spawn(async move {
-            connection.await;
-            drop(place);
-        });
+        }
     }
     drop(listener);
     while connections.join_next().await.is_some() {}
     carried_through.close();
     carried_through.wait().await;
     Ok(())
+}
+
+/// Where connections come in.
+struct Door {
+    roles: RoleTable,
+    places: Arc<Semaphore>,
+    router: Router,
+    stop: CancellationToken,
+}
+
+impl Door {
+    fn let_in(&self, stream: UnixStream, connections: &mut JoinSet<()>) {
+        let Ok(place) = Arc::clone(&self.places).try_acquire_owned() else {
+            return turn_away(&stream);
+        };
+        let Some(caller) = identify(&stream, &self.roles) else { return };
+        let conversation = converse(stream, caller, self.router.clone(), self.stop.clone());
+        connections.spawn(async move {
+            conversation.await;
+            drop(place);
+        });
+    }
 }
 
 /// Asks the kernel who connected.

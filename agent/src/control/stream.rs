@@ -3,7 +3,7 @@
 use std::convert::Infallible;
 use std::time::Duration;
 
-use axum::extract::State as Ask;
+use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::response::Sse;
 use axum::response::sse::{Event as Frame, KeepAlive};
@@ -14,7 +14,7 @@ use futures_util::{Stream, stream};
 use super::agent::Agent;
 use super::events::{Numbered, Subscription};
 use super::problem::Rejection;
-use super::server::State;
+use super::server::Shared;
 
 /// How often a silent stream shows that it lives.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
@@ -23,7 +23,7 @@ const LAST_EVENT_ID: &str = "last-event-id";
 /// Follows what happens, from after the event in `Last-Event-ID` or from now, until the agent
 /// stops or the reader takes nothing for 10 s.
 pub async fn events<A: Agent>(
-    Ask(state): Ask<State<A>>,
+    State(state): State<Shared<A>>,
     headers: HeaderMap,
 ) -> Result<Sse<impl Stream<Item = Result<Frame, Infallible>>>, Rejection> {
     let subscription = state.events.subscribe(last_event_id(&headers)?);
