@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use egress_core::catalog::Candidate;
 use egress_core::id::{CredentialId, SessionId};
+use egress_core::wireguard::ConflictKey;
 use rusqlite::{Connection, Row, named_params};
 
 use super::in_use::{Account, Change, Held};
@@ -17,8 +18,11 @@ pub(super) fn claim(
 ) -> rusqlite::Result<(Claim, Option<Change>)> {
     if let Some(lease) = held_by(db, session)? {
         let credential = lease.credential;
-        let still_asked = candidates.iter().any(|candidate| candidate.credential == credential);
-        let claim = if still_asked {
+        let keys = keys_of(db, session)?;
+        let is_for = |candidate: &Candidate| {
+            candidate.credential == credential && keys == distinct(&candidate.conflict_keys)
+        };
+        let claim = if candidates.iter().any(is_for) {
             Claim::Taken { credential, lease }
         } else {
             Claim::HoldsAnother { credential }
@@ -36,6 +40,18 @@ pub(super) fn claim(
         }
     }
     Ok((refusal, None))
+}
+
+fn keys_of(db: &Connection, session: &SessionId) -> rusqlite::Result<BTreeSet<ConflictKey>> {
+    db.prepare_cached(
+        "SELECT conflict_key FROM lease_key JOIN lease ON lease.id = lease_id WHERE session_id = ?1",
+    )?
+    .query_map([session.as_str()], |row| row.get(0).map(ConflictKey))?
+    .collect()
+}
+
+fn distinct(keys: &[ConflictKey]) -> BTreeSet<ConflictKey> {
+    keys.iter().copied().collect()
 }
 
 /// Whether a candidate can carry one more connection.
@@ -147,7 +163,7 @@ fn take(
     let id = db.last_insert_rowid();
     let mut add_key =
         db.prepare_cached("INSERT INTO lease_key (conflict_key, lease_id) VALUES (?1, ?2)")?;
-    for key in candidate.conflict_keys.iter().collect::<BTreeSet<_>>() {
+    for key in distinct(&candidate.conflict_keys) {
         add_key.execute((key.0, id))?;
     }
     let credential = candidate.credential;

@@ -58,7 +58,8 @@ pub enum Claim {
     LimitReached,
     /// No candidate has room, at least one only because its key is live towards that gateway.
     KeyInUse,
-    /// The session has a lease on a credential that is not among the candidates: release it first.
+    /// The session has a lease that is for none of the candidates, but for another credential or
+    /// another peer: release it first.
     HoldsAnother {
         /// The credential it has.
         credential: CredentialId,

@@ -80,8 +80,8 @@ impl Model {
     }
 
     fn expected(&self, session: u8, candidates: &[u8], key: Option<u8>) -> Expected {
-        if let Some((credential, _)) = self.held.get(&session) {
-            let asked = candidates.contains(credential);
+        if let Some((credential, live)) = self.held.get(&session) {
+            let asked = candidates.contains(credential) && *live == key;
             return if asked { Expected::Taken(*credential) } else { Expected::HoldsAnother };
         }
         let with_room: Vec<u8> =
