@@ -111,9 +111,11 @@ impl Shelf {
             db.transaction_with_behavior(TransactionBehavior::Immediate).map_err(sql)?;
         records::rewrap(&transaction, &self.key, &next).map_err(StoreError::Records)?;
         transaction.commit().map_err(sql)?;
-        // Keys wrapped by the former master key are not left in the log.
-        db.pragma_update(None, "wal_checkpoint", "TRUNCATE").map_err(sql)?;
         self.key = next;
+        // Keys wrapped by the former master key are not left in the log.
+        if let Err(error) = db.pragma_update(None, "wal_checkpoint", "TRUNCATE") {
+            tracing::warn!(%error, "the former master key still opens what the store's log keeps");
+        }
         Ok(())
     }
 }

@@ -219,6 +219,8 @@ async fn after_a_rotation_the_new_key_opens_everything_and_the_old_one_nothing()
     store.apply(document(full()), false, false).await.unwrap();
     let before = store.catalog();
     store.rotate_key(&fixture.key_path()).await.unwrap();
+    let log = fs::metadata(fixture.path().with_extension("db-wal")).unwrap().len();
+    assert_eq!(log, 0, "the log keeps keys that the former master key opens");
     store.apply(workspaces("more", &["w"]), false, false).await.unwrap();
     store.close().await;
     let error = Store::open(&fixture.path(), fixture.key.clone()).unwrap_err();
