@@ -118,6 +118,34 @@ pub fn unless_faulty<T>(findings: Vec<Finding>, value: impl FnOnce() -> T) -> Ch
     Ok((value(), findings))
 }
 
+/// The most findings one text is worth; a note says how many more there are.
+const FINDINGS_MAX: usize = 100;
+
+/// What has been found so far.
+#[derive(Default)]
+pub(crate) struct Report {
+    findings: Vec<Finding>,
+}
+
+impl Report {
+    pub fn push(&mut self, finding: Finding) {
+        self.findings.push(finding);
+    }
+
+    /// Everything, in the order of the lines; faults first where there are too many.
+    pub fn finish(mut self) -> Vec<Finding> {
+        let total = self.findings.len();
+        if total > FINDINGS_MAX {
+            self.findings.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
+            self.findings.truncate(FINDINGS_MAX);
+            let more = total - FINDINGS_MAX;
+            self.findings.push(Finding::note(format!("{more} more findings are not listed")));
+        }
+        self.findings.sort_by_key(|finding| finding.line.unwrap_or(u32::MAX));
+        self.findings
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -22,7 +22,7 @@ use super::extract::{Id, JsonBody, Query};
 use super::problem::Rejection;
 use super::queries::{ApplyQuery, DetachQuery, OffersQuery, ResolveQuery};
 use super::roles::Caller;
-use super::server::Shared;
+use super::shared::Shared;
 
 type Reply<T> = Result<Json<T>, Rejection>;
 

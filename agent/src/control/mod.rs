@@ -15,6 +15,7 @@ mod queries;
 pub mod roles;
 mod routes;
 pub mod server;
+mod shared;
 mod stream;
 
 #[cfg(test)]

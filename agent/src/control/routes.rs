@@ -18,7 +18,7 @@ use super::calls::Call;
 use super::handlers;
 use super::problem::{RefusedWith, Rejection};
 use super::roles::Caller;
-use super::server::Shared;
+use super::shared::Shared;
 use super::stream;
 
 /// Every call of the API. Requests carry their [`Caller`] as an extension.

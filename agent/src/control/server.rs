@@ -26,6 +26,7 @@ use super::agent::Agent;
 use super::events::Events;
 use super::roles::{Caller, RoleTable, Roles};
 use super::routes;
+use super::shared::Shared;
 
 /// The most connections at one time; those above are answered `too_many_connections`.
 pub const CONNECTIONS_MAX: usize = 1_024;
@@ -43,28 +44,6 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 pub struct Server<A> {
     state: Shared<A>,
     roles: RoleTable,
-}
-
-/// What every call works with.
-#[derive(Debug)]
-pub(super) struct Shared<A> {
-    pub agent: Arc<A>,
-    pub events: Events,
-    /// Work that goes on when its caller hangs up.
-    pub carried_through: TaskTracker,
-    /// Ends the streams that have no end of their own.
-    pub stop: CancellationToken,
-}
-
-impl<A> Clone for Shared<A> {
-    fn clone(&self) -> Self {
-        Self {
-            agent: Arc::clone(&self.agent),
-            events: self.events.clone(),
-            carried_through: self.carried_through.clone(),
-            stop: self.stop.clone(),
-        }
-    }
 }
 
 impl<A: Agent> Server<A> {

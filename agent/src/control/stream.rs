@@ -14,7 +14,7 @@ use futures_util::{Stream, stream};
 use super::agent::Agent;
 use super::events::{Numbered, Subscription};
 use super::problem::Rejection;
-use super::server::Shared;
+use super::shared::Shared;
 
 /// How often a silent stream shows that it lives.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);

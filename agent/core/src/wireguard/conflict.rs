@@ -4,7 +4,7 @@ use std::fmt;
 
 use sha2::{Digest, Sha256};
 
-use super::config::{GatewayConfig, Peer};
+use super::gateway::{GatewayConfig, Peer};
 use crate::catalog::model::KeySharing;
 
 /// Names the pair (client key, peer key), without telling either.

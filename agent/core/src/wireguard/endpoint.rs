@@ -89,6 +89,15 @@ fn split(text: &str) -> Result<(Host, &str), String> {
     }
 }
 
+/// Reads an address, IPv6 without brackets, or a name; an error says what is wrong without
+/// repeating it.
+pub(crate) fn host(text: &str) -> Result<Host, String> {
+    match text.parse() {
+        Ok(ip) => address(ip),
+        Err(_) => name(text),
+    }
+}
+
 fn address(ip: IpAddr) -> Result<Host, String> {
     endpoint_allowed(ip).map_err(|kind| format!("{kind}: a tunnel cannot be built to it"))?;
     Ok(Host::Ip(ip.to_canonical()))
@@ -97,7 +106,7 @@ fn address(ip: IpAddr) -> Result<Host, String> {
 fn name(text: &str) -> Result<Host, String> {
     let name = text.strip_suffix('.').unwrap_or(text).to_ascii_lowercase();
     if !is_domain(&name) {
-        return Err("not an IPv4 address, [IPv6 address] or DNS name before the port".to_owned());
+        return Err("not an IPv4 address, IPv6 address or DNS name".to_owned());
     }
     if is_number_to_a_resolver(&name) {
         return Err("not a complete IPv4 address: expected four decimal numbers".to_owned());
@@ -109,7 +118,7 @@ fn name(text: &str) -> Result<Host, String> {
 }
 
 /// Whether a text has the form of a DNS name (RFC 1123, underscores allowed), without a last dot.
-pub(super) fn is_domain(name: &str) -> bool {
+pub(crate) fn is_domain(name: &str) -> bool {
     let label_fits = |label: &str| {
         let allowed = |b: u8| b.is_ascii_alphanumeric() || b == b'-' || b == b'_';
         (1..=63).contains(&label.len())

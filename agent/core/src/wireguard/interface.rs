@@ -4,12 +4,12 @@ use std::net::IpAddr;
 
 use ipnet::IpNet;
 
-use super::config::LIST_MAX;
 use super::fields::{self, Dns};
+use super::gateway::LIST_MAX;
 use super::key;
-use super::sections::{InterfaceKey, Key, Pair, Placed, Report, Section, resolve};
+use super::sections::{InterfaceKey, Key, Pair, Placed, Section, resolve};
 use crate::catalog::model::OnHooks;
-use crate::fault::Finding;
+use crate::fault::{Finding, Report};
 use crate::secret::Secret;
 
 /// What an `[Interface]` says, with the lines of what is checked against other sections later.

@@ -6,12 +6,12 @@ use std::num::NonZeroU16;
 
 use ipnet::IpNet;
 
-use super::config::{ALLOWED_IPS_MAX, PEERS_MAX, Peer};
 use super::endpoint::{self, Endpoint};
 use super::fields;
+use super::gateway::{ALLOWED_IPS_MAX, PEERS_MAX, Peer};
 use super::key;
-use super::sections::{Key, Pair, PeerKey, Placed, Report, Section, resolve, values};
-use crate::fault::Finding;
+use super::sections::{Key, Pair, PeerKey, Placed, Section, resolve, values};
+use crate::fault::{Finding, Report};
 use crate::secret::Secret;
 
 /// What a `[Peer]` says, complete or not.

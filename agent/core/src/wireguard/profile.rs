@@ -5,8 +5,9 @@ use std::net::IpAddr;
 
 use ipnet::IpNet;
 
-use super::config::{GatewayConfig, MTU_MIN_V6, Peer};
 use super::conflict::{ConflictKey, conflict_keys};
+use super::fields::MTU_MIN_V6;
+use super::gateway::{GatewayConfig, Peer};
 use super::key;
 use crate::catalog::model::{Credential, CredentialSecret, KeySharing, WireguardOverrides};
 use crate::fault::{Faults, Finding};

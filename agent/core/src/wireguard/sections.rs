@@ -3,36 +3,8 @@
 use std::collections::BTreeSet;
 
 use super::lexer::{self, Content};
-use crate::fault::Finding;
+use crate::fault::{Finding, Report};
 use crate::suggest::did_you_mean;
-
-/// The most findings one text is worth; a note says how many more there are.
-const FINDINGS_MAX: usize = 100;
-
-/// What has been found so far.
-#[derive(Default)]
-pub(super) struct Report {
-    findings: Vec<Finding>,
-}
-
-impl Report {
-    pub fn push(&mut self, finding: Finding) {
-        self.findings.push(finding);
-    }
-
-    /// Everything, in the order of the lines; faults first where there are too many.
-    pub fn finish(mut self) -> Vec<Finding> {
-        let total = self.findings.len();
-        if total > FINDINGS_MAX {
-            self.findings.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
-            self.findings.truncate(FINDINGS_MAX);
-            let more = total - FINDINGS_MAX;
-            self.findings.push(Finding::note(format!("{more} more findings are not listed")));
-        }
-        self.findings.sort_by_key(|finding| finding.line.unwrap_or(u32::MAX));
-        self.findings
-    }
-}
 
 /// A value and its line.
 pub(super) struct Placed<T> {
