@@ -1,12 +1,14 @@
 //! `agent.toml`: every setting, its default, and what it may be.
 
+mod roles;
+
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use serde::{Deserialize, Serialize};
 
-use crate::control::roles::Roles;
+pub use self::roles::{Members, Name, Roles};
 
 /// The whole file. Every key has a default; an unknown one is an error.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

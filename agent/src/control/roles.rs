@@ -3,9 +3,9 @@
 use std::collections::BTreeSet;
 
 use nix::unistd::{Gid, Group, Uid, User};
-use serde::{Deserialize, Serialize};
 
 use super::calls::Call;
+use crate::config::{Members, Name, Roles};
 
 /// What a caller may be. Somebody may have several roles, and may do what any of them may.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -85,55 +85,6 @@ impl Caller {
     }
 }
 
-/// `[roles]` of `agent.toml`: who has which role.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Roles {
-    /// Who may attach and detach.
-    pub launcher: Members,
-    /// Who may look.
-    pub ops: Members,
-    /// Who may push managed gateways.
-    pub plugin: Members,
-    /// Who may do everything.
-    pub admin: Members,
-}
-
-impl Default for Roles {
-    /// Root is admin, group `egress` is launcher, nobody else gets in.
-    fn default() -> Self {
-        Self {
-            launcher: Members {
-                groups: vec![Name::Text("egress".to_owned())],
-                ..Members::default()
-            },
-            ops: Members::default(),
-            plugin: Members::default(),
-            admin: Members { users: vec![Name::Number(0)], ..Members::default() },
-        }
-    }
-}
-
-/// Who has a role: these users, and whoever is in one of these groups.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Members {
-    /// Users by name or number.
-    pub users: Vec<Name>,
-    /// Groups by name or number; primary and supplementary groups count alike.
-    pub groups: Vec<Name>,
-}
-
-/// A user or group as configured.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(untagged)]
-pub enum Name {
-    /// Its number, whether or not the host has a name for it.
-    Number(u32),
-    /// Its name, looked up when the table is built.
-    Text(String),
-}
-
 /// [`Roles`] as numbers, to be asked for each connection.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RoleTable(Vec<(Role, BTreeSet<u32>, BTreeSet<u32>)>);
@@ -145,7 +96,7 @@ impl RoleTable {
         let mut unknown = Vec::new();
         let rows = Role::ALL
             .map(|role| {
-                let members = roles.members(role);
+                let members = members(roles, role);
                 let users = numbers(&members.users, "user", user_number, &mut unknown);
                 let groups = numbers(&members.groups, "group", group_number, &mut unknown);
                 (role, users, groups)
@@ -163,14 +114,12 @@ impl RoleTable {
     }
 }
 
-impl Roles {
-    fn members(&self, role: Role) -> &Members {
-        match role {
-            Role::Launcher => &self.launcher,
-            Role::Ops => &self.ops,
-            Role::Plugin => &self.plugin,
-            Role::Admin => &self.admin,
-        }
+fn members(roles: &Roles, role: Role) -> &Members {
+    match role {
+        Role::Launcher => &roles.launcher,
+        Role::Ops => &roles.ops,
+        Role::Plugin => &roles.plugin,
+        Role::Admin => &roles.admin,
     }
 }
 

@@ -24,9 +24,10 @@ use tracing::{debug, warn};
 
 use super::agent::Agent;
 use super::events::Events;
-use super::roles::{Caller, RoleTable, Roles};
+use super::roles::{Caller, RoleTable};
 use super::routes;
 use super::shared::Shared;
+use crate::config::Roles;
 
 /// The most connections at one time; those above are answered `too_many_connections`.
 pub const CONNECTIONS_MAX: usize = 1_024;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use egress_core::api::{Event as ApiEvent, GatewayView, Refusal, SessionState};
+use egress_core::api::{Code, Event as ApiEvent, GatewayView, Refusal, SessionState};
 use egress_core::session::{Action, Input, Machine};
 use egress_dataplane::protocol::Event;
 use egress_linux::netns::Netns;
@@ -84,7 +84,10 @@ impl Driver {
             let input = match result {
                 Ok(()) => Input::Done,
                 Err(refusal) => {
-                    warn!(action = ?action, code = refusal.code.as_str(), "{}", refusal.detail);
+                    // A container that has ended is no news by then.
+                    if refusal.code != Code::NetnsGone {
+                        warn!(action = ?action, code = refusal.code.as_str(), "{}", refusal.detail);
+                    }
                     let reason = refusal.reason();
                     self.refusal = Some(refusal);
                     Input::Failed(reason)

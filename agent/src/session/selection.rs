@@ -1,10 +1,12 @@
 //! Which gateway and which credential a request gets.
 
+use std::time::Duration;
+
 use egress_core::api::{AttachRequest, Code, Refusal};
 use egress_core::catalog::select::{self, Offer};
 use egress_core::catalog::{Catalog, Egress, Gateway, Provider, ProviderType, Why, why};
 use egress_core::fault::Finding;
-use egress_core::id::{CredentialId, GatewayId};
+use egress_core::id::{CredentialId, GatewayId, SessionId};
 use egress_core::wireguard::Profile;
 
 use crate::store::{Claim, InUseSnapshot, Store, StoreError};
@@ -52,8 +54,15 @@ pub async fn claim(
     let (Some(offer), Some(gateway)) = (offer, request.gateway) else {
         return Err(Refusal::new(Code::NoGateway, "no gateway was asked for"));
     };
-    let claimed = store.claim(request.session_id.clone(), offer.candidates).await;
-    let credential = match claimed.map_err(|error| unavailable(&error))? {
+    let session = &request.session_id;
+    let mut claim = claim_one(store, session, &offer).await?;
+    if matches!(claim, Claim::HoldsAnother { .. }) {
+        // From an attach that broke off; this one begins anew.
+        let released = store.release(session, Duration::ZERO).await;
+        released.map_err(|error| unavailable(&error))?;
+        claim = claim_one(store, session, &offer).await?;
+    }
+    let credential = match claim {
         Claim::Taken { credential, .. } => credential,
         Claim::LimitReached => return Err(taken_meanwhile(Code::LimitReached)),
         Claim::KeyInUse => return Err(taken_meanwhile(Code::KeyInUse)),
@@ -63,6 +72,11 @@ pub async fn claim(
         }
     };
     Ok((credential, profile(&catalog, gateway, credential)?))
+}
+
+async fn claim_one(store: &Store, session: &SessionId, offer: &Offer) -> Result<Claim, Refusal> {
+    let claimed = store.claim(session.clone(), offer.candidates.clone()).await;
+    claimed.map_err(|error| unavailable(&error))
 }
 
 /// What a gateway and a credential make together.

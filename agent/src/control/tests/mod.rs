@@ -21,8 +21,9 @@ use tokio_util::sync::CancellationToken;
 use self::agent::MemoryAgent;
 use super::client::{Client, Error};
 use super::events::Events;
-use super::roles::{Members, Name, Role, Roles};
+use super::roles::Role;
 use super::server::{Server, serve};
+use crate::config::{Members, Name, Roles};
 
 /// A gateway that the agent in memory has, one it has not, and one it never gets through.
 const GATEWAY: &str = "018f0000-0000-7000-8000-000000000001";
