@@ -13,7 +13,12 @@ use std::os::fd::OwnedFd;
 
 use egress_linux::{process, seqpacket};
 
+pub mod checksum;
+pub mod coalesce;
 pub mod protocol;
+pub mod segment;
+pub mod transport;
+pub mod vnet;
 
 mod bell;
 mod connection;
