@@ -11,6 +11,7 @@ use egress_core::api::{BODY_MAX, Code, Refusal};
 use egress_core::fault::Finding;
 use egress_core::id::{InvalidSessionId, SessionId};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
+use hyper::body::Body as _;
 use serde::de::DeserializeOwned;
 
 use super::problem::Rejection;
@@ -42,13 +43,14 @@ fn must_be_json(headers: &HeaderMap) -> Result<(), Refusal> {
 }
 
 async fn receive(body: Body) -> Result<Bytes, Refusal> {
+    // One that announces too much is not waited for.
+    if body.size_hint().lower() > BODY_MAX as u64 {
+        return Err(too_large());
+    }
     let collected = tokio::time::timeout(BODY_TIMEOUT, Limited::new(body, BODY_MAX).collect());
     match collected.await {
         Ok(Ok(body)) => Ok(body.to_bytes()),
-        Ok(Err(error)) if error.is::<LengthLimitError>() => {
-            let detail = format!("a body has at most {BODY_MAX} bytes: send less at a time");
-            Err(Refusal::new(Code::BodyTooLarge, detail))
-        }
+        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(too_large()),
         Ok(Err(error)) => {
             let detail = format!("the body did not arrive whole: {error}");
             Err(Refusal::new(Code::InvalidRequest, detail))
@@ -59,6 +61,11 @@ async fn receive(body: Body) -> Result<Bytes, Refusal> {
             Err(Refusal::new(Code::RequestTimeout, detail))
         }
     }
+}
+
+fn too_large() -> Refusal {
+    let detail = format!("a body has at most {BODY_MAX} bytes: send less at a time");
+    Refusal::new(Code::BodyTooLarge, detail)
 }
 
 fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Refusal> {

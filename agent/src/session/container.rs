@@ -1,5 +1,6 @@
 //! Opening a container's namespace, and finding the same one again later.
 
+use std::io::ErrorKind;
 use std::os::fd::BorrowedFd;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -120,10 +121,16 @@ fn refusal(error: &OpenError) -> Refusal {
         | OpenError::WrongType { .. } => (Code::NetnsInvalid, "netns"),
         OpenError::IsHost { .. } => (Code::NetnsIsHost, "netns"),
         OpenError::Gone { .. } => (Code::NetnsGone, "netns"),
+        OpenError::Io { source, .. } if is_no_path(source) => (Code::NetnsInvalid, "netns"),
         OpenError::Io { .. } | OpenError::Enter { .. } => (Code::Internal, "netns"),
     };
     let detail = chain(error);
     Refusal::new(code, detail.clone()).with_faults(vec![Finding::fault(detail).about(field)])
+}
+
+/// Too long, or with a NUL in it.
+fn is_no_path(error: &std::io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::InvalidFilename | ErrorKind::InvalidInput)
 }
 
 fn broken() -> Refusal {

@@ -3,8 +3,8 @@
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::PathBuf;
-use std::process::{Command, Stdio};
-use std::thread::available_parallelism;
+use std::process::{Child, Command, Stdio};
+use std::thread::{self, available_parallelism};
 use std::time::Duration;
 
 use egress_linux::process::{PidFd, spawn_as};
@@ -30,6 +30,13 @@ pub struct Launch {
     pub log: config::Log,
 }
 
+/// Its end is heard on the connection; this only takes its exit status. On a thread that the
+/// runtime's end does not wait for: the data plane outlives control.
+fn reap(mut child: Child) -> io::Result<()> {
+    let reaper = thread::Builder::new().name("dataplane-reaper".to_owned());
+    reaper.spawn(move || child.wait()).map(drop)
+}
+
 impl Launch {
     /// A connection to the data plane that runs, if one does.
     pub fn find(&self) -> Option<io::Result<Connection>> {
@@ -49,8 +56,7 @@ impl Launch {
         let given_up = Instant::now() + START;
         loop {
             if let Ok(fd) = seqpacket::connect(&self.socket_path) {
-                // Its end is heard on the connection; this only takes its exit status.
-                tokio::task::spawn_blocking(move || child.wait());
+                reap(child)?;
                 return self.check(fd);
             }
             if child.try_wait()?.is_some() || Instant::now() > given_up {
