@@ -16,5 +16,6 @@ pub mod resolv;
 pub mod seqpacket;
 pub mod tun;
 pub mod udp;
+pub mod udp_batch;
 
 mod netlink;

@@ -26,6 +26,19 @@ pub struct Device {
     pub index: u32,
     /// Its name there.
     pub name: String,
+    /// What passes through it uncut, both ways.
+    pub uncut: Uncut,
+}
+
+/// Packets that a device's two sides leave to each other to cut and to give checksums.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Uncut {
+    /// None: there is no header before packets.
+    Nothing,
+    /// TCP's, over IPv4 and IPv6.
+    Tcp,
+    /// UDP's too (Linux 6.2).
+    TcpAndUdp,
 }
 
 /// How packets pass between us and the kernel.
@@ -34,7 +47,8 @@ pub enum Offload {
     /// One packet of at most the MTU at a time.
     Off,
     /// A 10-byte `virtio_net_hdr` before packets of up to 64 KiB, of which checksums and
-    /// segmentation are ours to do (TSO, and USO where the kernel has it).
+    /// segmentation are ours to do (TSO, and USO where the kernel has it). [`Device::uncut`] says
+    /// what it became.
     VnetHeader,
 }
 
@@ -81,11 +95,16 @@ fn make(name: &str, mtu: u16, offload: Offload) -> io::Result<Device> {
         .build_sync()?;
     device.set_nonblocking(true)?;
     let name = device.name()?;
+    let uncut = match (device.tcp_gso(), device.udp_gso()) {
+        (false, _) => Uncut::Nothing,
+        (true, false) => Uncut::Tcp,
+        (true, true) => Uncut::TcpAndUdp,
+    };
     // SAFETY: into_raw_fd gives up ownership of an open descriptor, so that it is only ours now.
     let fd = unsafe { OwnedFd::from_raw_fd(device.into_raw_fd()) };
     let any = socket(AddressFamily::UNIX, SocketType::DGRAM, None)?;
     let index = name_to_index(&any, &name)?;
-    Ok(Device { fd, index, name })
+    Ok(Device { fd, index, name, uncut })
 }
 
 /// Moves a device of the calling thread's namespace and renames it on the way. It arrives down

@@ -14,3 +14,4 @@ mod resolv;
 mod seqpacket;
 mod tun;
 mod udp;
+mod udp_batch;

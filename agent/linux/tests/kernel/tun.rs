@@ -5,7 +5,7 @@ use std::{net::UdpSocket, time::Duration};
 use egress_linux::{
     link::{Interface, configure, links},
     netns::Netns,
-    tun::{self, Offload, TunError},
+    tun::{self, Offload, TunError, Uncut},
 };
 use rustix::io::Errno;
 
@@ -102,6 +102,7 @@ fn what_the_container_sends_comes_out_as_one_plain_packet_and_without_it_nothing
 fn with_offload_there_is_a_header_before_the_packet() {
     on_a_host(|| {
         let device = tun::create("eg0", 1420, Offload::VnetHeader).unwrap();
+        assert_ne!(device.uncut, Uncut::Nothing);
         configure(&interface("eg0")).unwrap();
         let socket = UdpSocket::bind("0.0.0.0:0").unwrap();
         socket.send_to(b"canary", "192.0.2.1:7").unwrap();

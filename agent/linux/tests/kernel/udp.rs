@@ -22,7 +22,7 @@ use crate::host::{on_a_host, readable};
 const PLAIN: Options = Options { mark: None, buffer: 1 << 20 };
 
 /// A network with a route to everything, whose packets come out of the device.
-fn network() -> Device {
+pub fn network() -> Device {
     let device = tun::create("up0", 1400, Offload::Off).unwrap();
     configure(&Interface {
         name: "up0".to_owned(),
