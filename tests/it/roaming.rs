@@ -6,8 +6,10 @@ use std::time::Duration;
 use egress_core::api::SessionState;
 
 use crate::harness::lab::{SERVER_V4, in_lab};
+use crate::harness::probe;
 use crate::harness::traffic::Stream;
 use crate::harness::verdict::{Allowed, Canary};
+use crate::harness::wait;
 use crate::harness::world::{World, session_id};
 
 /// A peer that has forgotten the tunnel is noticed after 15 s of silence under traffic
@@ -63,18 +65,12 @@ fn a_server_that_moved_is_followed_when_it_speaks() {
         let (container, _) = world.attached("c-1");
         let stream = Stream::start(&container, SERVER_V4.into());
         world.gateway.move_address(1, 2);
-        // The server has something to say, as servers with open connections have.
         let client: IpAddr = world.clients[0].v4.into();
-        let speak = || {
-            let ping = || crate::harness::probe::ping(client, Duration::from_millis(100));
-            let _ = world.gateway.namespace.run(ping);
-            world.agent.session(&session_id("c-1"));
-        };
-        let took = crate::harness::wait::until("traffic passes", AFTER_MOVE, || {
-            speak();
-            let server = SERVER_V4.into();
-            let ping = || crate::harness::probe::ping(server, Duration::from_millis(200));
-            container.run(ping).is_ok()
+        let short = Duration::from_millis(200);
+        let took = wait::until("traffic passes", AFTER_MOVE, || {
+            // The server has something to say, as servers with open connections have.
+            let _ = world.gateway.namespace.run(|| probe::ping(client, short));
+            container.run(|| probe::ping(SERVER_V4.into(), short)).is_ok()
         });
         println!("traffic again {took:?} after the server moved");
         assert_eq!(stream.finish().broken, None);
@@ -89,7 +85,11 @@ fn a_silent_gateway_is_noticed_and_the_session_comes_back_by_itself() {
         let stream = Stream::start(&container, SERVER_V4.into());
         world.gateway.set_connected(false);
         let id = session_id("c-1");
-        let noticed = world.agent.wait_for_state(&id, SessionState::Reconnecting, AFTER_MOVE);
+        let noticed = wait::until("the silence is noticed", AFTER_MOVE, || {
+            // Only what wants an answer can notice that none comes.
+            let _ = container.run(|| probe::ping(SERVER_V4.into(), Duration::from_millis(200)));
+            world.agent.session(&id).unwrap().state == SessionState::Reconnecting
+        });
         println!("noticed after {noticed:?}");
         assert_eq!(world.agent.live_connections(), 1);
         world.gateway.set_connected(true);

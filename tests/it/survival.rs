@@ -65,7 +65,7 @@ fn connections_of_containers_that_ended_while_control_was_dead_are_free_after_it
         first.destroy();
         third.destroy();
         world.agent.start_again();
-        assert_eq!(world.agent.live_connections(), 1);
+        wait::until("two connections are free", REAP, || world.agent.live_connections() == 1);
         let left: Vec<_> = world.agent.sessions().into_iter().map(|s| s.session_id).collect();
         assert_eq!(left, [session.session_id]);
         second.wait_for_traffic(LIMIT);

@@ -11,6 +11,7 @@ use super::container::Container;
 use super::internet::ECHO;
 use super::probe::{Probe, connect};
 use super::verdict::Canary;
+use super::wait;
 
 /// How long an echo may take before a stream counts as broken: longer than any outage that a
 /// test makes.
@@ -83,7 +84,8 @@ pub struct Stream {
 }
 
 impl Stream {
-    /// Connects and starts.
+    /// Connects, and comes back when the first message has.
+    #[track_caller]
     pub fn start(container: &Container, server: IpAddr) -> Self {
         let namespace = container.namespace().clone();
         let (stop, record) = (Arc::new(AtomicBool::new(false)), Arc::new(Mutex::default()));
@@ -94,7 +96,13 @@ impl Stream {
                 lock(&record).broken = ended.err().map(|error| error.to_string());
             }
         });
-        Self { stop, record, thread: Some(thread) }
+        let stream = Self { stop, record, thread: Some(thread) };
+        wait::until("a stream flows", Duration::from_secs(10), || {
+            let record = stream.record();
+            assert_eq!(record.broken, None, "a stream broke at once");
+            record.echoes > 0
+        });
+        stream
     }
 
     /// What it has been through so far.
