@@ -96,6 +96,21 @@ pub struct Wireguard {
     pub mark: u32,
     /// Bytes of socket buffer each way.
     pub buffer: usize,
+    /// Whether packets go through devices and sockets several at a time.
+    pub offload: Offload,
+    /// The most datagrams that are sent at one blow; a gateway with a small receive buffer loses
+    /// the rest of a larger one.
+    pub burst: u16,
+}
+
+/// Whether packets go through devices and sockets several at a time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Offload {
+    /// As far as the kernel can.
+    Auto,
+    /// One by one.
+    Off,
 }
 
 /// Where a tunnel's device is made.
@@ -217,7 +232,13 @@ impl Default for Containment {
 
 impl Default for Wireguard {
     fn default() -> Self {
-        Self { device: DevicePlacement::Moved, mark: 0, buffer: 4 << 20 }
+        Self {
+            device: DevicePlacement::Moved,
+            mark: 0,
+            buffer: 4 << 20,
+            offload: Offload::Off,
+            burst: 32,
+        }
     }
 }
 

@@ -30,6 +30,7 @@ mod line;
 mod message;
 mod news;
 mod order;
+mod outbox;
 mod packet;
 mod peer;
 mod poller;

@@ -7,10 +7,11 @@ use std::time::{Duration, Instant};
 use boringtun::noise::errors::WireGuardError;
 use boringtun::noise::{Tunn, TunnResult};
 use boringtun::x25519::{PublicKey, StaticSecret};
-use rustix::io;
+use rustix::io::{self, Errno};
 
 use crate::handshake::Handshakes;
 use crate::message::Message;
+use crate::outbox::{Message as Batched, Outbox};
 use crate::packet::padded_len;
 use crate::protocol::{Event, Key, PeerConfig, PeerStats, TunnelId};
 use crate::socket::Socket;
@@ -25,6 +26,8 @@ pub struct Peer {
     socket: Socket,
     handshakes: Handshakes,
     traffic: Traffic,
+    /// The most datagrams that leave in one message: 1 when the path has refused more.
+    burst: u16,
 }
 
 /// What boringtun made of a datagram; lengths are those of its output.
@@ -59,7 +62,7 @@ impl Peer {
             None,
         );
         let (handshakes, traffic) = (Handshakes::new(fastrand::u64(..)), Traffic::default());
-        Ok(Self { tunnel, index, tunn: Box::new(tunn), socket, handshakes, traffic })
+        Ok(Self { tunnel, index, tunn: Box::new(tunn), socket, handshakes, traffic, burst: 1 })
     }
 
     /// Its socket.
@@ -94,9 +97,17 @@ impl Peer {
         }
     }
 
-    /// Uses another socket and gives back the one before.
+    /// Uses another socket and gives back the one before. How it sends is as for a new one.
     pub fn replace_socket(&mut self, socket: Socket) -> Socket {
         std::mem::replace(&mut self.socket, socket)
+    }
+
+    /// Lets so many datagrams leave and arrive together, if kernel and path can.
+    pub fn join_up_to(&mut self, burst: u16) {
+        self.burst = burst.max(1);
+        if self.burst > 1 {
+            self.socket.receive_joined();
+        }
     }
 
     /// Hears any source until an authentic message comes.
@@ -104,24 +115,77 @@ impl Peer {
         self.socket.listen()
     }
 
-    /// Encrypts and sends the inner packet of `len` bytes that `turn.inner` holds. Without a
-    /// session boringtun keeps it (256 at most) and begins a handshake.
-    pub fn send(&mut self, len: usize, mtu: u16, turn: &mut Turn) {
+    /// Encrypts the inner packet of `len` bytes that `turn.inner` holds into `turn.outbox`, which
+    /// is this peer's until [`Peer::flush`]. Without a session boringtun keeps the packet (256 at
+    /// most) and begins a handshake.
+    pub fn seal(&mut self, len: usize, mtu: u16, turn: &mut Turn) {
         let padded = padded_len(len, usize::from(mtu));
         turn.inner[len..padded].fill(0);
-        let result = self.tunn.encapsulate(&turn.inner[..padded], &mut turn.outer);
-        if let TunnResult::WriteToNetwork(datagram) = result
-            && let Some(Message::Data { .. }) = self.transmit(datagram, turn.now)
-        {
-            self.traffic.tx.count(len);
+        let result = self.tunn.encapsulate(&turn.inner[..padded], turn.outbox.room());
+        let TunnResult::WriteToNetwork(datagram) = result else { return };
+        if let Some(Message::Data { .. }) = Message::parse(datagram) {
+            let sealed = datagram.len();
+            turn.outbox.push(sealed, len, usize::from(self.burst));
+        } else {
+            self.transmit(datagram, turn.now);
+        }
+        if turn.outbox.is_full() {
+            self.flush(turn);
         }
     }
 
-    /// Takes the datagram of `len` bytes that `turn.outer` holds. When it held an inner packet,
-    /// gives the length of what now stands in `turn.inner`; its addresses are the sender's claim.
-    pub fn receive(&mut self, len: usize, from: SocketAddr, turn: &mut Turn) -> Option<usize> {
-        let message = Message::parse(&turn.outer[..len]);
-        let outcome = self.decapsulate(len, from, turn);
+    /// Sends what is in `turn.outbox`.
+    pub fn flush(&mut self, turn: &mut Turn) {
+        let Turn { outbox, now, .. } = turn;
+        let mut rest = outbox.messages();
+        if let Some(first) = rest.first() {
+            let datagram = outbox.datagrams(first).next().and_then(Message::parse);
+            datagram.inspect(|message| self.handshakes.sent(*message, *now));
+        }
+        while let Some((first, others)) = rest.split_first() {
+            match self.socket.send_batch(rest.iter().map(|message| outbox.wire(message))) {
+                Ok(count) => {
+                    let (sent, unsent) = rest.split_at(count.clamp(1, rest.len()));
+                    for message in sent {
+                        self.count_message(message, message.packets);
+                    }
+                    rest = unsent;
+                }
+                Err(error) => {
+                    let sent = self.send_apart(&error, first, outbox);
+                    self.count_message(first, sent);
+                    rest = others;
+                }
+            }
+        }
+        outbox.clear();
+    }
+
+    /// A message was refused. When that may be for its many datagrams sends each alone, from now
+    /// on too, and gives the number of those that left.
+    fn send_apart(&mut self, error: &std::io::Error, message: &Batched, outbox: &Outbox) -> usize {
+        let refused = Errno::from_io_error(error);
+        let is_the_path = matches!(refused, Some(Errno::INVAL | Errno::IO | Errno::MSGSIZE));
+        if message.packets == 1 || !is_the_path {
+            return 0;
+        }
+        self.burst = 1;
+        outbox.datagrams(message).filter(|datagram| self.socket.send(datagram).is_ok()).count()
+    }
+
+    /// Of a message's packets so many left.
+    fn count_message(&mut self, message: &Batched, sent: usize) {
+        let (packets, bytes) = (message.packets, message.bytes);
+        // Of a message that left in part each packet counts for the same.
+        self.traffic.tx.count(sent, bytes * sent / packets.max(1));
+        self.traffic.drops.io += packets.saturating_sub(sent) as u64;
+    }
+
+    /// Takes a datagram. When it held an inner packet, gives the length of what now stands in
+    /// `turn.inner`; its addresses are the sender's claim.
+    pub fn receive(&mut self, datagram: &[u8], from: SocketAddr, turn: &mut Turn) -> Option<usize> {
+        let message = Message::parse(datagram);
+        let outcome = self.decapsulate(datagram, from, turn);
         match (message, outcome) {
             (Some(message), Outcome::Packet(len)) => {
                 self.heard(message, from, turn);
@@ -169,8 +233,8 @@ impl Peer {
         }
     }
 
-    fn decapsulate(&mut self, len: usize, from: SocketAddr, turn: &mut Turn) -> Outcome {
-        match self.tunn.decapsulate(Some(from.ip()), &turn.outer[..len], &mut turn.inner) {
+    fn decapsulate(&mut self, datagram: &[u8], from: SocketAddr, turn: &mut Turn) -> Outcome {
+        match self.tunn.decapsulate(Some(from.ip()), datagram, &mut turn.inner) {
             TunnResult::WriteToTunnelV4(packet, _) | TunnResult::WriteToTunnelV6(packet, _) => {
                 Outcome::Packet(packet.len())
             }
@@ -211,7 +275,7 @@ impl Peer {
         {
             match self.transmit(datagram, turn.now) {
                 // A keepalive that was kept counts for nothing.
-                Some(Message::Data { len, .. }) if len > 0 => self.traffic.tx.count(len),
+                Some(Message::Data { len, .. }) if len > 0 => self.traffic.tx.count(1, len),
                 Some(_) | None => {}
             }
         }

@@ -20,7 +20,7 @@ pub const PEERS_MAX: usize = 16;
 /// The most allowed IPs of one tunnel, all peers together.
 pub const ALLOWED_IPS_MAX: usize = 4096;
 /// Grows with every change of this file that an older data plane would misread.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 
 /// Names a tunnel on the wire: control's number for it, never used twice by one control store.
 pub type TunnelId = u64;
@@ -86,8 +86,24 @@ pub struct TunnelConfig {
     pub private_key: Key,
     /// The device's MTU in bytes: padding never exceeds it.
     pub mtu: u16,
+    /// What passes through the device uncut. It was made so and stays so for its life.
+    pub uncut: Uncut,
+    /// The most datagrams that leave to a peer in one message to the kernel, which sends them at
+    /// one blow. With 1, or 0, each leaves and arrives alone.
+    pub burst: u16,
     /// The peers, in the order of their sockets.
     pub peers: Vec<PeerConfig>,
+}
+
+/// The packets that a device and the data plane leave to each other to cut and to give checksums.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Uncut {
+    /// None: the device has no vnet header.
+    Nothing,
+    /// TCP's (TSO).
+    Tcp,
+    /// UDP's too (USO).
+    TcpAndUdp,
 }
 
 /// One peer of a tunnel.
@@ -269,7 +285,8 @@ mod tests {
             keepalive: Some(u16::MAX),
         });
         let (tunnel, private_key) = (u64::MAX, Key([7; 32]));
-        TunnelConfig { tunnel, private_key, mtu: u16::MAX, peers: peers.collect() }
+        let (mtu, uncut, burst) = (u16::MAX, Uncut::TcpAndUdp, u16::MAX);
+        TunnelConfig { tunnel, private_key, mtu, uncut, burst, peers: peers.collect() }
     }
 
     #[test]

@@ -1,9 +1,10 @@
-//! A peer's UDP socket: one datagram a call, from the remote or, while it listens, from anybody.
+//! A peer's UDP socket: datagrams to the remote, and from it or, while it listens, from anybody.
 
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use egress_linux::udp;
+use egress_linux::udp_batch::{self, Batch, Message};
 use rustix::io::{self, Errno};
 use rustix::net::{self, AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, sockopt};
 
@@ -36,15 +37,35 @@ impl Socket {
         self.ear.as_ref().map(AsFd::as_fd)
     }
 
-    /// Receives one datagram and its source; `None` when there is none. An error is the fate of an
+    /// Lets the kernel join what the remote sends, if it can.
+    pub fn receive_joined(&self) {
+        // Without it each datagram comes alone, which is only slower.
+        let _ = udp_batch::enable_gro(&self.fd);
+    }
+
+    /// Receives datagrams and their source; `None` when there are none. An error is the fate of an
     /// earlier datagram (ICMP) and does not come again.
-    pub fn receive(&self, buffer: &mut [u8]) -> io::Result<Option<(usize, SocketAddr)>> {
-        let received = io::retry_on_intr(|| net::recv(&self.fd, &mut *buffer, RecvFlags::DONTWAIT));
-        match (received, &self.ear) {
-            (Ok((len, _)), _) => Ok(Some((len, self.remote))),
-            (Err(Errno::AGAIN), Some(ear)) => receive_from(ear, buffer),
-            (Err(Errno::AGAIN), None) => Ok(None),
+    pub fn receive(&self, batch: &mut Batch) -> std::io::Result<Option<SocketAddr>> {
+        match (udp_batch::receive(&self.fd, batch), &self.ear) {
+            (Ok(()), _) => Ok(Some(self.remote)),
+            (Err(error), ear) if error.kind() == std::io::ErrorKind::WouldBlock => {
+                ear.as_ref().map_or(Ok(None), |ear| receive_from(ear, batch))
+            }
             (Err(error), _) => Err(error),
+        }
+    }
+
+    /// Sends messages to the remote, as many as it can, and gives their number, at least 1. An
+    /// error is the first one's.
+    pub fn send_batch<'a>(
+        &self,
+        messages: impl Iterator<Item = Message<'a>> + Clone,
+    ) -> std::io::Result<usize> {
+        match udp_batch::send(&self.fd, messages.clone()) {
+            Ok(count) => Ok(count),
+            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => Err(error),
+            // The kernel tells an earlier datagram's fate once, instead of sending this one.
+            Err(_) => udp_batch::send(&self.fd, messages),
         }
     }
 
@@ -108,11 +129,18 @@ impl Socket {
     }
 }
 
-fn receive_from(ear: &OwnedFd, buffer: &mut [u8]) -> io::Result<Option<(usize, SocketAddr)>> {
-    match io::retry_on_intr(|| net::recvfrom(ear, &mut *buffer, RecvFlags::DONTWAIT)) {
-        Ok((len, _, Some(from))) => Ok(Some((len, SocketAddr::try_from(from)?))),
-        Ok((_, _, None)) | Err(Errno::AGAIN) => Ok(None),
-        Err(error) => Err(error),
+fn receive_from(ear: &OwnedFd, batch: &mut Batch) -> std::io::Result<Option<SocketAddr>> {
+    let mut source = None;
+    let filled = batch.fill_with(|buffer| {
+        let received = io::retry_on_intr(|| net::recvfrom(ear, &mut *buffer, RecvFlags::DONTWAIT));
+        let (len, _, from) = received?;
+        source = from;
+        Ok(len)
+    });
+    match filled {
+        Ok(()) => Ok(source.map(SocketAddr::try_from).transpose()?),
+        Err(Errno::AGAIN) => Ok(None),
+        Err(errno) => Err(errno.into()),
     }
 }
 
@@ -145,7 +173,7 @@ mod tests {
 
     fn hear(socket: &Socket) -> Option<SocketAddr> {
         std::thread::sleep(Duration::from_millis(20));
-        socket.receive(&mut [0; 16]).unwrap().map(|(_, from)| from)
+        socket.receive(&mut Batch::new()).unwrap()
     }
 
     fn it_hears_all_while_it_listens_then_one(any: &str, other: &str) {
@@ -189,7 +217,7 @@ mod tests {
         let remote = bound(&port.to_string());
         socket.send(b"y").unwrap();
         assert_eq!(remote.recv(&mut [0; 4]).unwrap(), 1);
-        assert_eq!(socket.receive(&mut [0; 4]).unwrap(), None);
+        assert_eq!(socket.receive(&mut Batch::new()).unwrap(), None);
     }
 
     #[test]

@@ -23,10 +23,10 @@ pub struct Carried {
 }
 
 impl Carried {
-    /// Counts one packet.
-    pub fn count(&mut self, len: usize) {
-        self.packets += 1;
-        self.bytes += len as u64;
+    /// Counts packets.
+    pub fn count(&mut self, packets: usize, bytes: usize) {
+        self.packets += packets as u64;
+        self.bytes += bytes as u64;
     }
 
     fn add(&mut self, other: &Self) {

@@ -1,14 +1,19 @@
 //! One tunnel: its device, its peers, and the two ways between them.
 
+use std::net::SocketAddr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::Instant;
 
+use egress_linux::udp_batch::Batch;
+
+use crate::coalesce::Joining;
 use crate::device::{Device, Gone, Written};
 use crate::packet::Header;
 use crate::peer::Peer;
 use crate::poller::Source;
-use crate::protocol::{ALLOWED_IPS_MAX, PEERS_MAX, TunnelConfig, TunnelId, TunnelStats};
+use crate::protocol::{ALLOWED_IPS_MAX, PEERS_MAX, TunnelConfig, TunnelId, TunnelStats, Uncut};
 use crate::routing::Routes;
+use crate::segment::Segments;
 use crate::socket::Socket;
 use crate::traffic::Traffic;
 use crate::tunnel_error::TunnelError;
@@ -36,13 +41,16 @@ impl Tunnel {
         let tunnel = config.tunnel;
         let mut fds = fds.into_iter();
         let no_fds = || TunnelError::Peers { tunnel, peers: config.peers.len(), fds: 0 };
-        let device = Device::new(fds.next().ok_or_else(no_fds)?)
+        let device = Device::new(fds.next().ok_or_else(no_fds)?, config.uncut)
             .map_err(|errno| TunnelError::Device { tunnel, source: errno.into() })?;
         let peers = (0..).zip(config.peers.iter().zip(fds)).map(|(index, (peer, fd))| {
             Peer::new(tunnel, index, &config.private_key, peer, fd)
                 .map_err(|errno| TunnelError::Socket { tunnel, peer: index, source: errno.into() })
         });
-        let peers = peers.collect::<Result<Vec<_>, _>>()?;
+        let mut peers = peers.collect::<Result<Vec<_>, _>>()?;
+        for peer in &mut peers {
+            peer.join_up_to(config.burst);
+        }
         let routes = Routes::new(&config.peers);
         let traffic = Traffic::default();
         Ok(Self { config, device, peers, routes, traffic })
@@ -70,41 +78,69 @@ impl Tunnel {
     }
 
     /// The way up: what the container sends, until there is no more or the budget is used.
-    pub fn up(&mut self, turn: &mut Turn) -> Result<(), Gone> {
+    pub fn up(&mut self, frame: &mut [u8], turn: &mut Turn) -> Result<(), Gone> {
         let mut budget = BUDGET;
-        while let Some(len) = self.device.read(&mut turn.inner[..usize::from(u16::MAX)])? {
-            self.up_one(len, turn);
-            budget = budget.saturating_sub(len.max(LEAST));
-            if budget == 0 {
-                break;
+        let mut open = None;
+        let mut device = Ok(());
+        while budget > 0 {
+            match self.device.read(frame) {
+                Ok(Some(frame)) => {
+                    let cost = self.up_one(frame, &mut open, turn);
+                    budget = budget.saturating_sub(cost);
+                }
+                Ok(None) => break,
+                Err(gone) => {
+                    device = Err(gone);
+                    break;
+                }
             }
         }
-        Ok(())
+        self.flush(open, turn);
+        device
     }
 
-    fn up_one(&mut self, len: usize, turn: &mut Turn) {
-        let header = Header::parse(&turn.inner[..len]);
-        let index = header.and_then(|header| self.routes.peer_for(header.destination));
-        let Some(peer) = index.and_then(|index| self.peers.get_mut(usize::from(index))) else {
-            self.traffic.drops.no_peer += 1;
-            return;
+    /// Seals a frame's packets for its peer, and says what of the budget they take. The outbox is
+    /// the `open` peer's.
+    fn up_one(&mut self, frame: &[u8], open: &mut Option<u16>, turn: &mut Turn) -> usize {
+        let route = |packet| {
+            let header = Header::parse(packet)?;
+            self.routes.peer_for(header.destination)
         };
-        peer.send(len, self.config.mtu, turn);
+        let segments = Segments::of(frame).ok();
+        let wanted = segments.and_then(|segments| Some((route(segments.packet())?, segments)));
+        let Some((index, mut segments)) = wanted else {
+            self.traffic.drops.no_peer += 1;
+            return frame.len().max(LEAST);
+        };
+        if *open != Some(index) {
+            self.flush(open.replace(index), turn);
+        }
+        let Some(peer) = self.peers.get_mut(usize::from(index)) else { return LEAST };
+        let mut cost = 0;
+        while let Some(len) = segments.next(&mut turn.inner) {
+            peer.seal(len, self.config.mtu, turn);
+            cost += len.max(LEAST);
+        }
+        cost
+    }
+
+    fn flush(&mut self, open: Option<u16>, turn: &mut Turn) {
+        if let Some(peer) = open.and_then(|index| self.peers.get_mut(usize::from(index))) {
+            peer.flush(turn);
+        }
     }
 
     /// The way down: what a peer sends, until there is no more or the budget is used.
-    pub fn down(&mut self, index: u16, turn: &mut Turn) -> Result<(), Gone> {
+    pub fn down(&mut self, index: u16, batch: &mut Batch, turn: &mut Turn) -> Result<(), Gone> {
         let mut budget = BUDGET;
         while budget > 0 {
-            let Some(peer) = self.peers.get_mut(usize::from(index)) else { return Ok(()) };
-            match peer.socket().receive(&mut turn.outer[..usize::from(u16::MAX)]) {
-                Ok(None) => return Ok(()),
-                Ok(Some((len, from))) => {
-                    budget = budget.saturating_sub(len.max(LEAST));
-                    if let Some(len) = peer.receive(len, from, turn) {
-                        self.down_one(index, len, turn)?;
-                    }
+            let Some(peer) = self.peers.get(usize::from(index)) else { return Ok(()) };
+            match peer.socket().receive(batch) {
+                Ok(Some(from)) => {
+                    let cost = self.down_batch(index, batch, from, turn)?;
+                    budget = budget.saturating_sub(cost);
                 }
+                Ok(None) => return Ok(()),
                 Err(_) => {
                     self.traffic.drops.io += 1;
                     return Ok(());
@@ -114,8 +150,29 @@ impl Tunnel {
         Ok(())
     }
 
-    /// Gives a peer's inner packet to the device, when its source is the peer's to use.
-    fn down_one(&mut self, index: u16, len: usize, turn: &Turn) -> Result<(), Gone> {
+    /// Gives what is in a batch to the device, and says what of the budget it takes.
+    fn down_batch(
+        &mut self,
+        index: u16,
+        batch: &Batch,
+        from: SocketAddr,
+        turn: &mut Turn,
+    ) -> Result<usize, Gone> {
+        let mut cost = 0;
+        for datagram in batch.datagrams() {
+            cost += datagram.len().max(LEAST);
+            let Some(peer) = self.peers.get_mut(usize::from(index)) else { continue };
+            if let Some(len) = peer.receive(datagram, from, turn) {
+                self.down_one(index, len, turn)?;
+            }
+        }
+        // Nothing waits for a batch that may come late.
+        self.hand_over(turn)?;
+        Ok(cost)
+    }
+
+    /// Takes a peer's inner packet for the device, when its source is the peer's to use.
+    fn down_one(&mut self, index: u16, len: usize, turn: &mut Turn) -> Result<(), Gone> {
         let Some(header) = Header::parse(&turn.inner[..len]) else {
             self.traffic.drops.invalid += 1;
             return Ok(());
@@ -124,9 +181,21 @@ impl Tunnel {
             self.traffic.drops.source += 1;
             return Ok(());
         }
-        match self.device.write(&turn.inner[..header.len])? {
-            Written::Taken => self.traffic.rx.count(header.len),
-            Written::Refused => self.traffic.drops.io += 1,
+        let joining = joining(self.config.uncut);
+        if !turn.coalescer.take(&turn.inner[..header.len], joining) {
+            self.hand_over(turn)?;
+            turn.coalescer.take(&turn.inner[..header.len], joining);
+        }
+        Ok(())
+    }
+
+    /// Gives what was taken to the device. Afterwards nothing is left of it, whatever happened:
+    /// the next who takes packets may be another tunnel.
+    fn hand_over(&mut self, turn: &mut Turn) -> Result<(), Gone> {
+        let Some((frame, carried)) = turn.coalescer.finish() else { return Ok(()) };
+        match self.device.write(frame)? {
+            Written::Taken => self.traffic.rx.count(carried.packets, carried.bytes),
+            Written::Refused => self.traffic.drops.io += carried.packets as u64,
         }
         Ok(())
     }
@@ -141,7 +210,11 @@ impl Tunnel {
 
     /// Gives a peer another socket and gives back the former one.
     pub fn replace_socket(&mut self, index: u16, socket: Socket) -> Result<Socket, TunnelError> {
-        Ok(self.peer_mut(index)?.replace_socket(socket))
+        let burst = self.config.burst;
+        let peer = self.peer_mut(index)?;
+        let former = peer.replace_socket(socket);
+        peer.join_up_to(burst);
+        Ok(former)
     }
 
     /// A peer's socket.
@@ -199,6 +272,15 @@ impl Tunnel {
             drops: all.drops,
             peers: self.peers.iter().map(|peer| peer.stats(now)).collect(),
         }
+    }
+}
+
+/// What the device cuts again.
+fn joining(uncut: Uncut) -> Joining {
+    match uncut {
+        Uncut::Nothing => Joining::Nothing,
+        Uncut::Tcp => Joining::Tcp,
+        Uncut::TcpAndUdp => Joining::TcpAndUdp,
     }
 }
 

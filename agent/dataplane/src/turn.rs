@@ -2,12 +2,14 @@
 
 use std::time::Instant;
 
+use crate::coalesce::Coalescer;
+use crate::outbox::Outbox;
 use crate::protocol::Event;
 
 /// The largest packet that a device or socket can hand over.
-const LARGEST: usize = 65_535;
-/// Room for padding and for what `WireGuard` adds.
-const MARGIN: usize = 64;
+pub const LARGEST: usize = 65_535;
+/// That, with its padding and what `WireGuard` adds.
+pub const ROOM: usize = LARGEST + 64;
 
 /// Time, memory and an ear.
 #[derive(Debug)]
@@ -16,8 +18,12 @@ pub struct Turn {
     pub now: Instant,
     /// An inner packet, and whatever boringtun makes of a datagram.
     pub inner: Box<[u8]>,
-    /// A datagram.
+    /// A datagram of boringtun's own.
     pub outer: Box<[u8]>,
+    /// Datagrams for one peer.
+    pub outbox: Outbox,
+    /// Packets for the device.
+    pub coalescer: Coalescer,
     /// What control should hear.
     pub news: Vec<Event>,
 }
@@ -26,7 +32,14 @@ impl Turn {
     /// Allocates the buffers. They are larger than anything that comes in, because boringtun
     /// panics where its output does not fit.
     pub fn new(now: Instant) -> Self {
-        let buffer = || vec![0; LARGEST + MARGIN].into_boxed_slice();
-        Self { now, inner: buffer(), outer: buffer(), news: Vec::new() }
+        let buffer = || vec![0; ROOM].into_boxed_slice();
+        Self {
+            now,
+            inner: buffer(),
+            outer: buffer(),
+            outbox: Outbox::new(),
+            coalescer: Coalescer::new(),
+            news: Vec::new(),
+        }
     }
 }

@@ -5,10 +5,11 @@ use std::os::fd::OwnedFd;
 use std::sync::mpsc::{Receiver, Sender, TryRecvError};
 use std::time::{Duration, Instant};
 
+use egress_linux::udp_batch::Batch;
 use rustix::io;
 
 use crate::bell::Bell;
-use crate::device::Gone;
+use crate::device::{FRAME_MAX, Gone};
 use crate::order::{Answer, Order, Report, Task};
 use crate::poller::{Poller, Ready, Source};
 use crate::protocol::{Event, Reply, TunnelConfig, TunnelId};
@@ -40,6 +41,10 @@ pub struct Worker {
     poller: Poller,
     tunnels: Tunnels,
     turn: Turn,
+    /// What comes from a device.
+    frame: Box<[u8]>,
+    /// What comes from a socket.
+    batch: Batch,
     next_tick: Instant,
     busy: bool,
 }
@@ -62,6 +67,8 @@ impl Worker {
             poller,
             tunnels: Tunnels::default(),
             turn: Turn::new(now),
+            frame: vec![0; FRAME_MAX].into_boxed_slice(),
+            batch: Batch::new(),
             next_tick: now + TICK_IDLE,
             busy: false,
         })
@@ -96,9 +103,9 @@ impl Worker {
         // A tunnel that was removed in this round may still have a descriptor ready.
         let Some(tunnel) = self.tunnels.get_mut(slot) else { return };
         let carried = match ready.source {
-            Source::Peer { index, .. } => tunnel.down(index, &mut self.turn),
+            Source::Peer { index, .. } => tunnel.down(index, &mut self.batch, &mut self.turn),
             Source::Device { .. } if ready.failed => Err(Gone),
-            Source::Device { .. } | Source::Bell => tunnel.up(&mut self.turn),
+            Source::Device { .. } | Source::Bell => tunnel.up(&mut self.frame, &mut self.turn),
         };
         self.quicken();
         if carried == Err(Gone)

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use egress_core::api::{Code, Reason};
 use egress_core::wireguard::{Peer, Profile};
-use egress_dataplane::protocol::{Key, PeerConfig, TunnelConfig, TunnelId};
+use egress_dataplane::protocol::{Key, PeerConfig, TunnelConfig, TunnelId, Uncut};
 use egress_linux::link::{self, Interface};
 use egress_linux::netns::{EnterError, Netns};
 use egress_linux::tun::{self, Device, Offload, TunError};
@@ -145,7 +145,11 @@ impl Wireguard {
         let device = self.create(tunnel, mtu, &netns).await?;
         let held = device.fd.try_clone().map_err(DataplaneError::Start)?;
         let carried = Carried {
-            config: tunnel_config(tunnel, mtu, profile, &endpoints),
+            config: TunnelConfig {
+                uncut: uncut(device.uncut),
+                burst: self.burst(),
+                ..tunnel_config(tunnel, mtu, profile, &endpoints)
+            },
             device: device.fd.try_clone().map_err(DataplaneError::Start)?,
             sockets,
         };
@@ -211,6 +215,14 @@ impl Wireguard {
             .map_err(|source| TunnelError::Socket { endpoint, source })
     }
 
+    /// As many datagrams at a time as the settings say.
+    fn burst(&self) -> u16 {
+        match self.settings.offload {
+            config::Offload::Auto => self.settings.burst,
+            config::Offload::Off => 1,
+        }
+    }
+
     async fn create(
         &self,
         tunnel: TunnelId,
@@ -219,10 +231,14 @@ impl Wireguard {
     ) -> Result<Device, TunnelError> {
         let (placement, name) = (self.settings.device, self.interface.clone());
         let netns = Arc::clone(netns);
+        let offload = match self.settings.offload {
+            config::Offload::Auto => Offload::VnetHeader,
+            config::Offload::Off => Offload::Off,
+        };
         let _turn = self.turn.lock().await;
         blocking(move || match placement {
-            DevicePlacement::Moved => Ok(tun::create(&format!("eg{tunnel:x}"), mtu, Offload::Off)?),
-            DevicePlacement::Inside => Ok(netns.run(|| tun::create(&name, mtu, Offload::Off))??),
+            DevicePlacement::Moved => Ok(tun::create(&format!("eg{tunnel:x}"), mtu, offload)?),
+            DevicePlacement::Inside => Ok(netns.run(|| tun::create(&name, mtu, offload))??),
         })
         .await
     }
@@ -309,7 +325,15 @@ fn interface(name: &str, mtu: u16, profile: &Profile) -> Interface {
     }
 }
 
-/// What the data plane is told of a profile.
+fn uncut(device: tun::Uncut) -> Uncut {
+    match device {
+        tun::Uncut::Nothing => Uncut::Nothing,
+        tun::Uncut::Tcp => Uncut::Tcp,
+        tun::Uncut::TcpAndUdp => Uncut::TcpAndUdp,
+    }
+}
+
+/// What the data plane is told of a profile, over a device that leaves nothing uncut.
 pub fn tunnel_config(
     tunnel: TunnelId,
     mtu: u16,
@@ -321,6 +345,8 @@ pub fn tunnel_config(
         tunnel,
         private_key: Key(*profile.private_key().expose()),
         mtu,
+        uncut: Uncut::Nothing,
+        burst: 1,
         peers: peers.map(|(peer, endpoint)| peer_config(peer, *endpoint)).collect(),
     }
 }

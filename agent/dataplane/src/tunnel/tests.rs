@@ -9,6 +9,7 @@ use egress_linux::{seqpacket, udp};
 use proptest::prelude::*;
 
 use super::*;
+use crate::device::FRAME_MAX;
 use crate::protocol::{Event, Key, PeerConfig};
 
 const MTU: u16 = 1420;
@@ -18,6 +19,8 @@ const ALLOWED: [&str; 2] = ["10.0.0.0/8", "fd00::/8"];
 struct Near {
     tunnel: Tunnel,
     turn: Turn,
+    frame: Box<[u8]>,
+    batch: Batch,
     container: OwnedFd,
 }
 
@@ -34,9 +37,11 @@ impl Near {
             keepalive: None,
         };
         let private_key = Key(key);
-        let config = TunnelConfig { tunnel: 1, private_key, mtu: MTU, peers: vec![peer] };
+        let (uncut, burst, peers) = (Uncut::Nothing, 32, vec![peer]);
+        let config = TunnelConfig { tunnel: 1, private_key, mtu: MTU, uncut, burst, peers };
         let tunnel = Tunnel::new(config, vec![device, socket]).unwrap();
-        Self { tunnel, turn: Turn::new(Instant::now()), container }
+        let frame = vec![0; FRAME_MAX].into_boxed_slice();
+        Self { tunnel, turn: Turn::new(Instant::now()), frame, batch: Batch::new(), container }
     }
 
     fn address(&self) -> SocketAddr {
@@ -46,13 +51,13 @@ impl Near {
     }
 
     fn down(&mut self) {
-        self.tunnel.down(0, &mut self.turn).unwrap();
+        self.tunnel.down(0, &mut self.batch, &mut self.turn).unwrap();
     }
 
     /// The container sends a packet.
     fn send(&mut self, packet: &[u8]) {
         seqpacket::send(&self.container, packet, &[]).unwrap();
-        self.tunnel.up(&mut self.turn).unwrap();
+        self.tunnel.up(&mut self.frame, &mut self.turn).unwrap();
     }
 
     /// What the container is given, if anything.
@@ -297,5 +302,5 @@ fn one_event_moves_a_bounded_number_of_packets() {
 fn a_device_that_is_gone_says_so() {
     let (_far, mut near) = Far::and_near();
     near.container = seqpacket::pair().unwrap().0;
-    assert_eq!(near.tunnel.up(&mut near.turn), Err(Gone));
+    assert_eq!(near.tunnel.up(&mut near.frame, &mut near.turn), Err(Gone));
 }

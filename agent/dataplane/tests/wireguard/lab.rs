@@ -1,5 +1,6 @@
 //! A host, a far end and a box of their own for each test.
 
+use std::cell::Cell;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -13,6 +14,20 @@ use nix::sched::{CloneFlags, unshare};
 use std::os::fd::OwnedFd;
 
 pub const MTU: u16 = 1420;
+
+thread_local! {
+    static OFFLOAD: Cell<Offload> = const { Cell::new(Offload::Off) };
+}
+
+/// Devices that this thread makes are of that kind from now on.
+pub fn set_offload(offload: Offload) {
+    OFFLOAD.set(offload);
+}
+
+/// What devices of this thread are.
+pub fn offload() -> Offload {
+    OFFLOAD.get()
+}
 
 static NEXT: AtomicU8 = AtomicU8::new(1);
 
@@ -110,7 +125,7 @@ impl Lab {
     /// A device made on the host, moved into the box, with addresses and all routes.
     pub fn device(&self) -> OwnedFd {
         let name = format!("t{}", self.number);
-        let device = tun::create(&name, MTU, Offload::Off).unwrap();
+        let device = tun::create(&name, MTU, offload()).unwrap();
         let inside = self.inside();
         tun::move_into(device.index, &inside, "eg0").unwrap();
         let addresses = [(false, 24), (true, 64)]

@@ -6,10 +6,10 @@
 #![allow(clippy::unwrap_used, reason = "a test that fails says so by panicking")]
 #![allow(clippy::print_stdout, reason = "what is measured is shown")]
 
-/// Test functions by their names.
+/// Test functions by their names, each with offloads and without.
 macro_rules! tests {
     ($($test:ident),* $(,)?) => {
-        vec![$(libtest_mimic::Trial::test(stringify!($test), || { $test(); Ok(()) })),*]
+        vec![$($crate::trial(stringify!($test), $test)),*].into_iter().flatten().collect()
     };
 }
 
@@ -24,7 +24,18 @@ mod traffic;
 
 use std::process::ExitCode;
 
-use libtest_mimic::Arguments;
+use egress_linux::tun::Offload;
+use libtest_mimic::{Arguments, Trial};
+
+fn trial(name: &str, test: fn()) -> [Trial; 2] {
+    [("plain", Offload::Off), ("offloaded", Offload::VnetHeader)].map(|(mode, offload)| {
+        Trial::test(format!("{mode}::{name}"), move || {
+            lab::set_offload(offload);
+            test();
+            Ok(())
+        })
+    })
+}
 
 fn main() -> ExitCode {
     match std::env::args().nth(1).as_deref() {

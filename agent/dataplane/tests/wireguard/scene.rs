@@ -4,11 +4,12 @@ use std::net::{IpAddr, SocketAddr};
 use std::os::fd::OwnedFd;
 use std::time::Duration;
 
-use egress_dataplane::protocol::{Event, Key, PeerConfig, TunnelConfig, TunnelId};
+use egress_dataplane::protocol::{Event, Key, PeerConfig, TunnelConfig, TunnelId, Uncut};
+use egress_linux::tun::Offload;
 
 use crate::control::{Control, DataPlane, socket};
 use crate::far_end::{FarEnd, Keys, SOON, Settings};
-use crate::lab::{Lab, MTU};
+use crate::lab::{Lab, MTU, offload};
 
 pub const TUNNEL: TunnelId = 7;
 
@@ -72,7 +73,12 @@ impl Scene {
             keepalive: wanted.keepalive,
         };
         let private_key = Key(self.keys.private);
-        TunnelConfig { tunnel: TUNNEL, private_key, mtu: MTU, peers: vec![peer] }
+        let (uncut, burst) = match offload() {
+            Offload::Off => (Uncut::Nothing, 1),
+            Offload::VnetHeader => (Uncut::TcpAndUdp, 32),
+        };
+        let peers = vec![peer];
+        TunnelConfig { tunnel: TUNNEL, private_key, mtu: MTU, uncut, burst, peers }
     }
 
     pub fn await_handshake(&mut self, within: Duration) -> Duration {
