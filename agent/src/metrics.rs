@@ -277,6 +277,27 @@ mod tests {
     }
 
     #[test]
+    fn every_alert_is_about_a_metric_that_there_is() {
+        let metrics = Metrics::new();
+        metrics.refused(Code::LimitReached);
+        metrics.count_sessions([SessionState::Connected].into_iter());
+        metrics.count_traffic(&session("c"), Traffic::default());
+        metrics.set_handshake_age(&session("c"), 1.0);
+        metrics.set_in_use(CredentialId::from_bytes([1; 16]), 1, Some(2));
+        let text = metrics.text();
+        let alerts = include_str!("../../configs/prometheus/alerts.yml");
+        let expressions = alerts.lines().filter(|line| line.trim_start().starts_with("expr:"));
+        let names: Vec<_> = expressions
+            .flat_map(|line| line.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_')))
+            .filter(|word| word.starts_with("egress_"))
+            .collect();
+        assert!(names.len() > 6, "{names:?}");
+        for name in names {
+            assert!(text.contains(&format!("# TYPE {name} ")), "there is no {name}");
+        }
+    }
+
+    #[test]
     fn every_state_has_a_series() {
         let metrics = Metrics::new();
         metrics.count_sessions([SessionState::Connected, SessionState::Connected].into_iter());
