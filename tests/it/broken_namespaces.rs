@@ -12,9 +12,10 @@ use nix::mount::{MsFlags, mount};
 use nix::sys::stat::Mode;
 
 use crate::harness::container::Container;
-use crate::harness::lab::in_lab;
-use crate::harness::namespace::Namespace;
+use crate::harness::lab::{in_lab, namespace_inode};
+use crate::harness::namespace::{Namespace, host_command};
 use crate::harness::process::Process;
+use crate::harness::wait;
 use crate::harness::world::{World, request, session_id};
 
 fn path(text: &str) -> NetnsRef {
@@ -26,13 +27,12 @@ fn bind(from: &str, to: &str) {
     mount(Some(from), to, None::<&str>, MsFlags::MS_BIND, None::<&str>).expect("bind");
 }
 
-/// Makes what the cases name.
-fn prepare(container: &Container) {
+/// Makes what the cases name. The process keeps a mount namespace of its own.
+fn prepare(container: &Container) -> Process {
     fs::write("/run/netns/file", "text").unwrap();
     fs::create_dir("/run/netns/dir").unwrap();
     nix::unistd::mkfifo("/run/netns/fifo", Mode::S_IRWXU).unwrap();
     let _listener = std::os::unix::net::UnixListener::bind("/run/netns/socket").unwrap();
-    bind("/proc/self/ns/net", "/run/netns/machine");
     bind("/proc/thread-self/ns/net", "/run/netns/host");
     bind("/proc/thread-self/ns/uts", "/run/netns/uts");
     bind("/proc/thread-self/ns/ipc", "/run/netns/ipc");
@@ -42,6 +42,66 @@ fn prepare(container: &Container) {
     fs::create_dir("/run/elsewhere").unwrap();
     bind(inside.to_str().unwrap(), "/run/elsewhere/ns");
     symlink("/run/elsewhere", "/run/netns/out").unwrap();
+    let process = Process::start(host_command("unshare").args(["--mount", "sleep", "infinity"]));
+    let pid = process.pid().to_string();
+    let own = namespace_inode("thread-self", "mnt");
+    wait::until("a process has its mount namespace", Duration::from_secs(5), || {
+        namespace_inode(&pid, "mnt").is_some_and(|inode| Some(inode) != own)
+    });
+    bind(&format!("/proc/{pid}/ns/mnt"), "/run/netns/mnt");
+    process
+}
+
+/// Paths that lead to no container, and what each must be refused with.
+const PATHS: [(&str, Code); 24] = [
+    ("/run/netns/none", Code::NetnsGone),
+    ("/run/netns/file", Code::NetnsInvalid),
+    ("/run/netns/dir", Code::NetnsInvalid),
+    ("/run/netns/fifo", Code::NetnsInvalid),
+    ("/run/netns/socket", Code::NetnsInvalid),
+    ("/run/netns/host", Code::NetnsIsHost),
+    ("/run/netns/mnt", Code::NetnsInvalid),
+    ("/run/netns/uts", Code::NetnsInvalid),
+    ("/run/netns/ipc", Code::NetnsInvalid),
+    ("/run/netns/link", Code::NetnsInvalid),
+    ("/run/netns/out/ns", Code::NetnsInvalid),
+    ("/run/netns/dir/up/good", Code::NetnsInvalid),
+    ("/run/netns/../elsewhere/ns", Code::NetnsInvalid),
+    ("/run/elsewhere/ns", Code::NetnsInvalid),
+    ("/run/netns", Code::NetnsInvalid),
+    ("/run/netns/", Code::NetnsInvalid),
+    ("run/netns/good", Code::InvalidRequest),
+    ("good", Code::InvalidRequest),
+    ("", Code::InvalidRequest),
+    ("/", Code::NetnsInvalid),
+    ("/proc/self/ns/net", Code::NetnsInvalid),
+    ("/proc/1/root/run/netns/good", Code::NetnsInvalid),
+    ("/dev/zero", Code::NetnsInvalid),
+    ("/run/netns/good\0", Code::NetnsInvalid),
+];
+
+/// Every reference and the code it must get.
+fn cases(world: &World<'_>, taken: &Container, dead: i32) -> Vec<(NetnsRef, Code)> {
+    let long = format!("/run/netns/{}", "x".repeat(5000));
+    let mut cases = vec![
+        (path(&long), Code::NetnsInvalid),
+        (taken.by_path(), Code::NetnsInUse),
+        (taken.by_pid(), Code::NetnsInUse),
+        (NetnsRef::Pid(dead), Code::NetnsGone),
+        (NetnsRef::Pid(i32::MAX), Code::NetnsGone),
+        (NetnsRef::Pid(0), Code::InvalidRequest),
+        (NetnsRef::Pid(-1), Code::InvalidRequest),
+        (NetnsRef::Pid(world.agent.pid()), Code::NetnsIsHost),
+    ];
+    cases.extend(PATHS.map(|(text, code)| (path(text), code)));
+    cases
+}
+
+/// The number of a process that has ended.
+fn dead_process(container: &Container) -> i32 {
+    let mut process = Process::start(&mut container.namespace().command("true"));
+    process.wait(Duration::from_secs(5));
+    process.pid()
 }
 
 #[test]
@@ -49,47 +109,10 @@ fn every_reference_that_is_no_containers_gets_its_code() {
     in_lab(|lab| {
         let world = World::new(lab, 2);
         let container = Container::with_process("good");
-        prepare(&container);
+        let _elsewhere = prepare(&container);
         let (taken, _) = world.attached("taken");
-        let dead = {
-            let mut process = Process::start(&mut container.namespace().command("true"));
-            process.wait(Duration::from_secs(5));
-            process.pid()
-        };
         let mut wrong = Vec::new();
-        for (reference, code) in [
-            (path("/run/netns/none"), Code::NetnsGone),
-            (path("/run/netns/file"), Code::NetnsInvalid),
-            (path("/run/netns/dir"), Code::NetnsInvalid),
-            (path("/run/netns/fifo"), Code::NetnsInvalid),
-            (path("/run/netns/socket"), Code::NetnsInvalid),
-            (path("/run/netns/host"), Code::NetnsIsHost),
-            (path("/run/netns/uts"), Code::NetnsInvalid),
-            (path("/run/netns/ipc"), Code::NetnsInvalid),
-            (path("/run/netns/link"), Code::NetnsInvalid),
-            (path("/run/netns/out/ns"), Code::NetnsInvalid),
-            (path("/run/netns/dir/up/good"), Code::NetnsInvalid),
-            (path("/run/netns/../elsewhere/ns"), Code::NetnsInvalid),
-            (path("/run/elsewhere/ns"), Code::NetnsInvalid),
-            (path("/run/netns"), Code::NetnsInvalid),
-            (path("/run/netns/"), Code::NetnsInvalid),
-            (path("run/netns/good"), Code::InvalidRequest),
-            (path("good"), Code::InvalidRequest),
-            (path(""), Code::InvalidRequest),
-            (path("/"), Code::NetnsInvalid),
-            (path("/proc/self/ns/net"), Code::NetnsInvalid),
-            (path("/proc/1/root/run/netns/good"), Code::NetnsInvalid),
-            (path("/dev/zero"), Code::NetnsInvalid),
-            (path("/run/netns/good\0"), Code::NetnsInvalid),
-            (NetnsRef::Path(format!("/run/netns/{}", "x".repeat(5000)).into()), Code::NetnsInvalid),
-            (taken.by_path(), Code::NetnsInUse),
-            (taken.by_pid(), Code::NetnsInUse),
-            (NetnsRef::Pid(dead), Code::NetnsGone),
-            (NetnsRef::Pid(i32::MAX), Code::NetnsGone),
-            (NetnsRef::Pid(0), Code::InvalidRequest),
-            (NetnsRef::Pid(-1), Code::InvalidRequest),
-            (NetnsRef::Pid(world.agent.pid()), Code::NetnsIsHost),
-        ] {
+        for (reference, code) in cases(&world, &taken, dead_process(&container)) {
             match world.agent.attach(&request("s", reference.clone(), 0)) {
                 Ok(_) => wrong.push(format!("{reference:?}: attached")),
                 Err(problem) if problem.code != code => {
@@ -99,7 +122,9 @@ fn every_reference_that_is_no_containers_gets_its_code() {
             }
         }
         assert!(wrong.is_empty(), "{}", wrong.join("\n"));
-        assert_eq!(world.agent.sessions().len(), 1);
+        wait::until("refused sessions are gone", Duration::from_secs(1), || {
+            world.agent.sessions().len() == 1
+        });
         assert_eq!(container.devices(), ["lo"]);
         assert_eq!(world.agent.live_connections(), 1);
         world.agent.attach(&request("s", container.by_path(), 0)).unwrap();
@@ -115,7 +140,7 @@ fn a_namespace_with_a_device_of_its_own_is_not_attached() {
         let problem = world.agent.attach(&request("c-1", container.by_path(), 0)).unwrap_err();
         assert_eq!(problem.code, Code::NetnsNotEmpty);
         assert!(problem.detail.contains("eth0"), "{}", problem.detail);
-        assert!(world.agent.sessions().is_empty());
+        world.agent.wait_until_idle();
     });
 }
 
@@ -160,7 +185,7 @@ fn a_namespace_that_ends_during_the_attach_is_told_and_leaves_no_lease() {
         let asked = request("c-1", container.by_path(), 0);
         thread::scope(|scope| {
             let attach = scope.spawn(|| world.agent.attach(&asked));
-            crate::harness::wait::until("the lease is held", Duration::from_secs(5), || {
+            wait::until("the lease is held", Duration::from_secs(5), || {
                 world.agent.live_connections() == 1
             });
             container.destroy();

@@ -125,7 +125,7 @@ fn a_gateway_that_is_not_offered_is_refused_with_the_reasons() {
         asked.gateway = None;
         assert_eq!(world.agent.attach(&asked).unwrap_err().code, Code::GatewayRequired);
         assert_eq!(container.devices(), ["lo"]);
-        assert!(world.agent.sessions().is_empty());
+        world.agent.wait_until_idle();
         assert_eq!(world.agent.offers("user=bob&groups=Others").offers.len(), 0);
         assert_eq!(world.agent.offers("user=bob&groups=All%20Users").offers.len(), 1);
     });

@@ -7,6 +7,7 @@ use egress_core::api::SessionState;
 
 use crate::harness::lab::{SERVER_V4, in_lab};
 use crate::harness::probe;
+use crate::harness::resolver::{self, Resolver};
 use crate::harness::traffic::Stream;
 use crate::harness::verdict::{Allowed, Canary};
 use crate::harness::wait;
@@ -40,19 +41,19 @@ fn traffic_goes_on_at_the_address_that_the_gateways_name_gets() {
     in_lab(|lab| {
         let sniffer = lab.sniff();
         let mut world = World::new(lab, 1);
-        lab.point_name(GATEWAY_NAME, &[world.gateway.v4(1).into()]);
+        let resolver = Resolver::start(lab, world.gateway.v4(1));
         world.apply(&format!("{GATEWAY_NAME}:51820"));
         let (container, _) = world.attached("c-1");
         let stream = Stream::start(&container, SERVER_V4.into());
 
         world.gateway.move_address(1, 2);
         world.peer.restart();
-        lab.point_name(GATEWAY_NAME, &[world.gateway.v4(2).into()]);
+        resolver.point_to(world.gateway.v4(2));
         let took = container.wait_for_traffic(AFTER_MOVE);
         println!("traffic again {took:?} after the name got another address");
         assert_eq!(stream.finish().broken, None);
         let ends = [world.peer.endpoint(1), world.peer.endpoint(2)];
-        let allowed = Allowed::tunnels(&ends);
+        let allowed = Allowed { tunnels: ends.to_vec(), resolver: Some(resolver::ADDRESS) };
         sniffer.assert_clean("name re-pointed", &allowed, &Canary::random());
         assert!(sniffer.sent_to(world.gateway.v4(2).into()) > 0);
     });

@@ -185,6 +185,14 @@ impl<'a> Agent<'a> {
         list.connections.iter().map(|credential| credential.in_use).sum()
     }
 
+    /// Waits, a second at most, until there is no session and no live connection.
+    #[track_caller]
+    pub fn wait_until_idle(&self) {
+        wait::until("there is no session", Duration::from_secs(1), || {
+            self.sessions().is_empty() && self.live_connections() == 0
+        });
+    }
+
     /// The launch menu for a query.
     #[track_caller]
     pub fn offers(&self, query: &str) -> OfferList {

@@ -11,6 +11,7 @@ use std::time::Duration;
 use sha2::{Digest, Sha256};
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
+use super::dns;
 use super::lab::{Gateway, RESOLVER_V4, SERVER_V4};
 
 /// Says back what it hears, on TCP and UDP.
@@ -19,6 +20,8 @@ pub const ECHO: u16 = 7;
 pub const SINK: u16 = 9;
 /// Takes a length (8 bytes, big endian), then sends that many bytes of [`fill`].
 pub const SOURCE: u16 = 19;
+/// Where resolvers listen on TCP, plain and encrypted: here they say back what they hear.
+pub const NAMES: [u16; 2] = [53, 853];
 /// Answers HTTP requests with the caller's address and the gateway's name.
 pub const WHO: u16 = 80;
 
@@ -43,7 +46,10 @@ impl Internet {
         internet.serve_tcp(gateway, SOURCE, |stream| source(&stream));
         internet.serve_tcp(gateway, WHO, move |stream| who(&stream, &name));
         internet.serve_udp(gateway, ECHO, |query| Some(query.to_vec()));
-        internet.serve_udp(gateway, 53, dns_answer);
+        internet.serve_udp(gateway, 53, |query| dns::answer(query, SERVER_V4));
+        for port in NAMES {
+            internet.serve_tcp(gateway, port, |stream| echo(&stream));
+        }
         internet
     }
 
@@ -207,18 +213,4 @@ fn who(mut stream: &TcpStream, gateway: &str) -> io::Result<()> {
     let _ = write!(reply, "Content-Length: {}\r\n\r\n{body}", body.len());
     stream.write_all(reply.as_bytes())?;
     stream.shutdown(Shutdown::Write)
-}
-
-/// Answers any question with [`SERVER_V4`], whatever its name.
-fn dns_answer(query: &[u8]) -> Option<Vec<u8>> {
-    const HEADER: usize = 12;
-    let name_end = HEADER + query.get(HEADER..)?.iter().position(|byte| *byte == 0)?;
-    let question = query.get(HEADER..name_end + 5)?;
-    let mut answer = query.get(..2)?.to_vec();
-    answer.extend([0x81, 0x80, 0, 1, 0, 1, 0, 0, 0, 0]);
-    answer.extend(question);
-    // A pointer to the name, type A, class IN, one minute, four bytes.
-    answer.extend([0xc0, 0x0c, 0, 1, 0, 1, 0, 0, 0, 60, 0, 4]);
-    answer.extend(SERVER_V4.octets());
-    Some(answer)
 }

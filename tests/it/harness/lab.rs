@@ -7,7 +7,7 @@
 //! ```
 
 use std::fs;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{Ipv4Addr, Ipv6Addr};
 use std::os::linux::fs::MetadataExt;
 use std::path::Path;
 use std::thread;
@@ -42,7 +42,6 @@ pub const RESOLVER_V4: Ipv4Addr = Ipv4Addr::new(198, 51, 100, 53);
 
 /// Addresses are usable at once.
 const ACCEPT_DAD: &str = "ipv6/conf/default/accept_dad";
-const HOSTS: &str = "/etc/hosts";
 const SOON: Duration = Duration::from_secs(10);
 
 /// One test's host and the world around it. All of it vanishes with the test's thread.
@@ -50,7 +49,6 @@ pub struct Lab {
     /// The router that the host's uplink ends at.
     pub wan: Namespace,
     mount_inode: u64,
-    hosts_path: &'static str,
 }
 
 /// Runs a test on a thread that is a host of its own.
@@ -72,7 +70,7 @@ impl Lab {
         let wan = router_or_gateway("wan");
         join_host_and_router(&wan);
         let mount_inode = namespace_inode("thread-self", "mnt").expect("a thread has a namespace");
-        Self { wan, mount_inode, hosts_path: HOSTS }
+        Self { wan, mount_inode }
     }
 
     /// Makes gateway number `number` (0 to 14) with its servers' addresses. What the host would
@@ -86,14 +84,6 @@ impl Lab {
     /// Listens on the outside of the host's uplink.
     pub fn sniff(&self) -> Sniffer {
         Sniffer::start(&self.wan, OUTSIDE)
-    }
-
-    /// Makes a name mean these addresses for everything on this host.
-    pub fn point_name(&self, name: &str, addresses: &[IpAddr]) {
-        let lines = addresses.iter().map(|address| format!("{address} {name}\n"));
-        let text = format!("127.0.0.1 localhost\n{}", lines.collect::<String>());
-        // In place: the file is bind-mounted.
-        fs::write(self.hosts_path, text).expect("write the lab's hosts file");
     }
 
     /// Processes that run in this lab, the test itself not counted.
@@ -128,8 +118,8 @@ fn make_private_files() {
     mount(Some("lab"), "/run", Some("tmpfs"), MsFlags::empty(), Some("mode=755"))
         .expect("mount a private /run");
     fs::create_dir(NETNS_DIR).expect("make /run/netns");
-    replace_file(HOSTS, "127.0.0.1 localhost\n");
-    replace_file("/etc/resolv.conf", "nameserver 192.0.2.1\noptions timeout:1 attempts:1\n");
+    replace_file("/etc/hosts", "127.0.0.1 localhost\n");
+    replace_file("/etc/resolv.conf", &format!("nameserver {ROUTER_V4}\noptions timeout:1\n"));
 }
 
 fn replace_file(path: &str, text: &str) {

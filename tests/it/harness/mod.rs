@@ -2,6 +2,7 @@
 
 pub mod agent;
 pub mod container;
+pub mod dns;
 pub mod http;
 pub mod internet;
 pub mod keys;
@@ -9,6 +10,7 @@ pub mod lab;
 pub mod namespace;
 pub mod probe;
 pub mod process;
+pub mod resolver;
 pub mod sniffer;
 pub mod traffic;
 pub mod verdict;

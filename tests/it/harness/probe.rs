@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 
+use super::dns;
 use super::internet::{ECHO, WHO};
 use super::lab::{RESOLVER_V4, SERVER_V4, SERVER_V6};
 use super::verdict::Canary;
@@ -18,6 +19,8 @@ const ICMPV6_ECHO: u8 = 128;
 pub enum Probe {
     /// A connection whose first data is the canary.
     Tcp(IpAddr),
+    /// The same to a resolver, plain (53) or encrypted (853).
+    DnsOverTcp(IpAddr, u16),
     /// A datagram.
     Udp(IpAddr),
     /// An echo request.
@@ -39,6 +42,10 @@ impl Probe {
         vec![
             Self::Tcp(v4),
             Self::Tcp(v6),
+            Self::DnsOverTcp(v4, 53),
+            Self::DnsOverTcp(v6, 53),
+            Self::DnsOverTcp(v4, 853),
+            Self::DnsOverTcp(v6, 853),
             Self::Udp(v4),
             Self::Udp(v6),
             Self::Icmp(v4),
@@ -57,9 +64,10 @@ impl Probe {
     pub fn send(self, canary: &Canary) -> io::Result<()> {
         match self {
             Self::Tcp(to) => tcp(SocketAddr::new(to, ECHO), canary),
+            Self::DnsOverTcp(to, port) => tcp(SocketAddr::new(to, port), canary),
             Self::Udp(to) => udp(SocketAddr::new(to, ECHO), canary.bytes()),
             Self::Icmp(to) => icmp(to, canary.bytes()),
-            Self::Dns(to) => udp(SocketAddr::new(to, 53), &question(canary.as_str())),
+            Self::Dns(to) => udp(SocketAddr::new(to, 53), &dns::question(canary.as_str())),
             Self::Multicast(to) => udp(SocketAddr::new(to, 5353), canary.bytes()),
             Self::Spoofed(to) => spoofed(to, canary.bytes()),
             Self::BoundTo(device, to) => bound(device, SocketAddr::new(to, ECHO), canary.bytes()),
@@ -125,7 +133,7 @@ pub fn resolve(resolver: IpAddr, name: &str, limit: Duration) -> io::Result<Ipv4
     let socket = UdpSocket::bind(any_like(resolver))?;
     socket.connect(SocketAddr::new(resolver, 53))?;
     socket.set_read_timeout(Some(limit))?;
-    socket.send(&question(name))?;
+    socket.send(&dns::question(name))?;
     let mut reply = [0; 512];
     let length = socket.recv(&mut reply)?;
     let address = reply[..length].last_chunk::<4>();
@@ -207,15 +215,4 @@ fn receive(socket: &Socket) -> io::Result<Option<Vec<u8>>> {
         Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(None),
         Err(error) => Err(error),
     }
-}
-
-/// A DNS question for the IPv4 address of a name.
-fn question(name: &str) -> Vec<u8> {
-    let mut packet = vec![0x0e, 0x0e, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0];
-    for label in name.split('.').chain(["example"]) {
-        packet.push(u8::try_from(label.len()).expect("labels are short"));
-        packet.extend(label.as_bytes());
-    }
-    packet.extend([0, 0, 1, 0, 1]);
-    packet
 }
