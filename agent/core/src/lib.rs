@@ -5,6 +5,8 @@
 //!
 //! * [`catalog`]: providers, gateways, mappings, credentials, and who may use which.
 //! * [`wireguard`]: a gateway's wg-quick text and a credential become one [`wireguard::Profile`].
+//! * [`openvpn`]: a gateway's `.ovpn` text becomes a config that can be trusted; openvpn's
+//!   management interface is read and written.
 //! * [`firewall`]: what may leave a container in which state, as an nftables ruleset.
 //! * [`session`]: one container's egress from attach to detach, as a state machine.
 //! * [`api`]: what launchers and operators say to the agent and hear back.
@@ -16,6 +18,7 @@ pub mod catalog;
 pub mod fault;
 pub mod firewall;
 pub mod id;
+pub mod openvpn;
 pub mod secret;
 pub mod session;
 pub mod suggest;

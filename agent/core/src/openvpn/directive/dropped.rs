@@ -1,0 +1,162 @@
+//! Directives that are left out: the agent or the container's namespace makes them moot.
+
+use super::rule::{Group, Reading};
+
+/// Left out once the agent has read them.
+pub(super) const READ: &[(&str, Reading)] = &[
+    ("auth-user-pass", Reading::Credentials),
+    ("dev", Reading::Device),
+    ("dev-type", Reading::DeviceType),
+    ("dhcp-option", Reading::DhcpOption),
+    ("dns", Reading::Dns),
+    ("setenv", Reading::Setenv),
+];
+
+const AGENT: &str = "the agent sees to this itself";
+const SOCKET: &str = "the agent chooses the address that the tunnel's packets leave from";
+const NETWORK: &str = "addresses and routes come from the server, and the tunnel always is the \
+                       default route";
+const COMMANDS: &str = "no command of a config is ever run";
+const LOGS: &str = "openvpn's log goes to the agent";
+const ELSEWHERE: &str = "it means nothing on this system";
+const OBSOLETE: &str = "openvpn no longer needs it";
+const UNTOLD: &str = "nothing about this host is told to the server";
+
+pub(super) const GROUPS: &[Group] = &[
+    (
+        AGENT,
+        &[
+            "allow-recursive-routing",
+            "askpass",
+            "auth-nocache",
+            "auth-retry",
+            "connect-retry",
+            "connect-retry-max",
+            "daemon",
+            "disable-dco",
+            "group",
+            "ignore-unknown-option",
+            "inactive",
+            "management",
+            "management-client",
+            "management-client-auth",
+            "management-client-group",
+            "management-client-user",
+            "management-forget-disconnect",
+            "management-hold",
+            "management-log-cache",
+            "management-query-passwords",
+            "management-query-proxy",
+            "management-query-remote",
+            "management-signal",
+            "management-up-down",
+            "max-packet-size",
+            "mlock",
+            "mtu-test",
+            "nice",
+            "persist-key",
+            "persist-local-ip",
+            "persist-remote-ip",
+            "persist-tun",
+            "ping-exit",
+            "preresolve",
+            "pull-filter",
+            "remap-usr1",
+            "resolv-retry",
+            "script-security",
+            "session-timeout",
+            "shaper",
+            "single-session",
+            "tun-mtu-max",
+            "user",
+        ],
+    ),
+    (
+        SOCKET,
+        &["bind", "bind-dev", "ip-remote-hint", "local", "lport", "mark", "multihome", "nobind"],
+    ),
+    (
+        NETWORK,
+        &[
+            "allow-pull-fqdn",
+            "block-ipv6",
+            "block-outside-dns",
+            "dev-node",
+            "ifconfig",
+            "ifconfig-ipv6",
+            "ifconfig-noexec",
+            "ifconfig-nowarn",
+            "lladdr",
+            "max-routes",
+            "redirect-gateway",
+            "redirect-private",
+            "route",
+            "route-delay",
+            "route-gateway",
+            "route-ipv6",
+            "route-ipv6-gateway",
+            "route-metric",
+            "route-noexec",
+            "route-nopull",
+            "topology",
+            "txqueuelen",
+        ],
+    ),
+    (COMMANDS, &["down", "down-pre", "up", "up-delay", "up-restart"]),
+    (
+        LOGS,
+        &[
+            "echo",
+            "errors-to-stderr",
+            "log",
+            "log-append",
+            "machine-readable-output",
+            "mute",
+            "parameter",
+            "status",
+            "status-version",
+            "suppress-timestamps",
+            "syslog",
+            "verb",
+        ],
+    ),
+    (
+        ELSEWHERE,
+        &[
+            "allow-nonadmin",
+            "dhcp-internal",
+            "dhcp-pre-release",
+            "dhcp-release",
+            "dhcp-renew",
+            "ip-win32",
+            "pause-exit",
+            "rdns-internal",
+            "register-dns",
+            "route-method",
+            "service",
+            "show-net-up",
+            "tap-sleep",
+            "win-sys",
+            "windows-driver",
+        ],
+    ),
+    (
+        OBSOLETE,
+        &[
+            "comp-noadapt",
+            "dh",
+            "disable-occ",
+            "ecdh-curve",
+            "http-proxy-retry",
+            "key-method",
+            "keysize",
+            "mtu-dynamic",
+            "ncp-disable",
+            "prng",
+            "socks-proxy-retry",
+            "use-prediction-resistance",
+            "x509-track",
+        ],
+    ),
+    (UNTOLD, &["push-peer-info", "setenv-safe"]),
+];

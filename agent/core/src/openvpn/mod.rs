@@ -1,0 +1,32 @@
+//! OpenVPN: a gateway's `.ovpn` text becomes a config of our own, and openvpn's management
+//! interface is spoken.
+
+mod canonical;
+mod ciphers;
+mod config;
+mod directive;
+mod draft;
+mod fingerprint;
+mod hints;
+mod lexer;
+mod login;
+pub mod management;
+mod material;
+mod parse;
+mod pem;
+mod quoting;
+mod remote;
+mod setting;
+mod supervision;
+mod taken;
+mod value;
+
+pub use canonical::canonical;
+pub use config::{Accepted, OpenvpnConfig};
+pub use directive::{kept as kept_directives, known as known_directives};
+pub use hints::DnsHints;
+pub use login::{Login, StaticChallenge};
+pub use parse::{Check, SIZE_MAX, check, parse};
+pub use quoting::Unquotable;
+pub use remote::{Family, Protocol, REMOTES_MAX, Remote, Transport};
+pub use supervision::{Supervision, Unsayable};
