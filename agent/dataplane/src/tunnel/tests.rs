@@ -25,7 +25,7 @@ struct Near {
 }
 
 impl Near {
-    fn new(key: [u8; 32], far_key: [u8; 32], far: SocketAddr) -> Self {
+    fn new(key: [u8; 32], far_key: [u8; 32], far: SocketAddr, burst: u16) -> Self {
         let (container, device) = seqpacket::pair().unwrap();
         rustix::io::ioctl_fionbio(&container, true).unwrap();
         let socket = udp::connected(far, &udp::Options { mark: None, buffer: 4 << 20 }).unwrap();
@@ -37,7 +37,7 @@ impl Near {
             keepalive: None,
         };
         let private_key = Key(key);
-        let (uncut, burst, peers) = (Uncut::Nothing, 32, vec![peer]);
+        let (uncut, peers) = (Uncut::Nothing, vec![peer]);
         let config = TunnelConfig { tunnel: 1, private_key, mtu: MTU, uncut, burst, peers };
         let tunnel = Tunnel::new(config, vec![device, socket]).unwrap();
         let frame = vec![0; FRAME_MAX].into_boxed_slice();
@@ -82,10 +82,14 @@ struct Far {
 impl Far {
     /// Both ends, before any handshake.
     fn and_near() -> (Self, Near) {
+        Self::and_near_with_burst(32)
+    }
+
+    fn and_near_with_burst(burst: u16) -> (Self, Near) {
         let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
         socket.set_read_timeout(Some(Duration::from_secs(2))).unwrap();
         let (key, near_key) = ([3; 32], [5; 32]);
-        let near = Near::new(near_key, key, socket.local_addr().unwrap());
+        let near = Near::new(near_key, key, socket.local_addr().unwrap(), burst);
         socket.connect(near.address()).unwrap();
         let near_key = PublicKey::from(&StaticSecret::from(near_key));
         let tunn = Tunn::new(StaticSecret::from(key), near_key, None, None, 1, None);
@@ -94,7 +98,10 @@ impl Far {
 
     /// Both ends, with a session.
     fn and_near_connected() -> (Self, Near) {
-        let (mut far, mut near) = Self::and_near();
+        Self::connect(Self::and_near())
+    }
+
+    fn connect((mut far, mut near): (Self, Near)) -> (Self, Near) {
         near.tunnel.start(&mut near.turn);
         assert!(far.hear().1.is_empty());
         near.down();
@@ -284,6 +291,36 @@ fn a_handshake_that_the_peer_begins_is_news_when_its_first_data_comes() {
     assert_eq!(near.turn.news, [Event::Handshake { tunnel: 1, peer: 0 }]);
     near.send(&from_far(b"hello"));
     assert_eq!(far.hear().1, from_far(b"hello"));
+}
+
+/// The container sends so many packets before the tunnel's turn comes, and all arrive in order.
+fn a_burst_arrives_whole(far: &mut Far, near: &mut Near, packets: u8) {
+    for number in 0..packets {
+        seqpacket::send(&near.container, &from_far(&[number; 12]), &[]).unwrap();
+    }
+    near.tunnel.up(&mut near.frame, &mut near.turn).unwrap();
+    for number in 0..packets {
+        assert_eq!(far.hear().1, from_far(&[number; 12]));
+    }
+}
+
+#[test]
+fn a_burst_arrives_in_order_and_each_packet_is_counted() {
+    let (mut far, mut near) = Far::and_near_connected();
+    a_burst_arrives_whole(&mut far, &mut near, 200);
+    let stats = near.tunnel.stats(Instant::now());
+    assert_eq!((stats.tx_packets, stats.tx_bytes, stats.drops.io), (200, 200 * 32, 0));
+}
+
+#[test]
+fn a_burst_that_the_kernel_refuses_leaves_one_by_one() {
+    // It takes no message of more than 128 datagrams.
+    let (mut far, mut near) = Far::connect(Far::and_near_with_burst(u16::MAX));
+    for _ in 0..2 {
+        a_burst_arrives_whole(&mut far, &mut near, 200);
+    }
+    let stats = near.tunnel.stats(Instant::now());
+    assert_eq!((stats.tx_packets, stats.tx_bytes, stats.drops.io), (400, 400 * 32, 0));
 }
 
 #[test]
