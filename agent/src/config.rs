@@ -322,6 +322,7 @@ impl Config {
                 listen.is_empty() || listen.parse::<SocketAddr>().is_ok(),
                 "metrics.listen: expected address:port, or \"\" for none",
             ),
+            ((1..=64).contains(&self.wireguard.burst), "wireguard.burst: expected 1 to 64"),
             (self.metrics.interval_s > 0, "metrics.interval_s: expected at least 1"),
             (
                 self.dataplane.uid != 0 && self.dataplane.gid != 0,
