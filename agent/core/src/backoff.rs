@@ -16,19 +16,12 @@ impl Backoff {
     /// A backoff whose jitter follows from `seed`.
     pub fn new(first: Duration, most: Duration, seed: u64) -> Self {
         // Zero is xorshift's fixed point.
-        Self {
-            first,
-            most,
-            tries: 0,
-            random: seed | 1,
-        }
+        Self { first, most, tries: 0, random: seed | 1 }
     }
 
     /// The next wait.
     pub fn next_wait(&mut self) -> Duration {
-        let doubled = self
-            .first
-            .saturating_mul(1_u32.checked_shl(self.tries).unwrap_or(u32::MAX));
+        let doubled = self.first.saturating_mul(1_u32.checked_shl(self.tries).unwrap_or(u32::MAX));
         self.tries = self.tries.saturating_add(1);
         let whole = doubled.min(self.most);
         let half = whole / 2;

@@ -156,9 +156,6 @@ mod tests {
             .in_file("wg0.conf")
             .at_line(7)
             .about("Peer.PublicKey");
-        assert_eq!(
-            finding.to_string(),
-            "wg0.conf:7: Peer.PublicKey: expected 32 bytes of base64"
-        );
+        assert_eq!(finding.to_string(), "wg0.conf:7: Peer.PublicKey: expected 32 bytes of base64");
     }
 }

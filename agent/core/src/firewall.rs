@@ -128,11 +128,7 @@ fn destinations(nets: &[IpNet], verdict: &str) -> Vec<String> {
         .into_iter()
         .filter(|(_, nets)| !nets.is_empty())
         .map(|(family, nets)| {
-            let set = nets
-                .iter()
-                .map(ToString::to_string)
-                .collect::<Vec<_>>()
-                .join(", ");
+            let set = nets.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
             format!("{family} daddr {{ {set} }} {verdict}")
         })
         .collect()
@@ -142,9 +138,7 @@ impl Ruleset {
     /// Every chain with its hook and how many rules it has, to compare with what the kernel says;
     /// each one's policy is drop.
     pub fn chains(&self) -> impl Iterator<Item = (&'static str, usize)> + '_ {
-        CHAINS
-            .into_iter()
-            .map(|chain| (chain, self.rules(chain).len()))
+        CHAINS.into_iter().map(|chain| (chain, self.rules(chain).len()))
     }
 
     fn rules(&self, chain: &str) -> &[String] {
@@ -184,19 +178,13 @@ mod tests {
             ipv4: true,
             ipv6: false,
             dns: vec!["10.64.0.1".parse().unwrap()],
-            refuse: vec![
-                "10.0.0.0/8".parse().unwrap(),
-                "10.1.0.0/16".parse().unwrap(),
-            ],
+            refuse: vec!["10.0.0.0/8".parse().unwrap(), "10.1.0.0/16".parse().unwrap()],
             allow: vec!["10.9.0.0/16".parse().unwrap()],
         }
     }
 
     fn position(rules: &[String], part: &str) -> usize {
-        rules
-            .iter()
-            .position(|rule| rule.contains(part))
-            .unwrap_or_else(|| panic!("no {part}"))
+        rules.iter().position(|rule| rule.contains(part)).unwrap_or_else(|| panic!("no {part}"))
     }
 
     #[test]
@@ -208,10 +196,7 @@ mod tests {
             .chain(&rules.output)
             .filter(|rule| rule.contains("accept"))
             .collect();
-        assert_eq!(
-            accepting,
-            [r#"iifname "lo" accept"#, r#"oifname "lo" accept"#]
-        );
+        assert_eq!(accepting, [r#"iifname "lo" accept"#, r#"oifname "lo" accept"#]);
     }
 
     #[test]

@@ -79,7 +79,9 @@ pub struct SessionId(String);
 
 /// A session id has a character or a length that is not allowed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("a session id is 1 to 128 characters of A-Z a-z 0-9 . _ - and starts with a letter or digit")]
+#[error(
+    "a session id is 1 to 128 characters of A-Z a-z 0-9 . _ - and starts with a letter or digit"
+)]
 pub struct InvalidSessionId;
 
 impl SessionId {
