@@ -40,7 +40,7 @@ impl Deaths {
         Ok(deaths)
     }
 
-    /// Sends [`Command::NamespaceGone`] when this one ends.
+    /// Tells the driver when this one ends.
     pub fn watch(
         &self,
         netns: &Netns,

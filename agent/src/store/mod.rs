@@ -1,7 +1,7 @@
 //! The agent's memory: the catalog, the leases that keep its limits, one row per session.
 //!
 //! [`Store`] is a handle on one thread that owns an SQLite file; the agent has one store, and a
-//! file is open in one agent. Secrets are sealed in the file ([`seal`]) and nowhere in it in clear.
+//! file is open in one agent. Secrets are sealed in the file (`seal.rs`) and nowhere in it in clear.
 
 mod applied;
 mod catalog;
