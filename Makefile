@@ -30,7 +30,7 @@ demo:
 
 test:
 	@scripts/setup test
-	cargo test --workspace
+	cargo test --workspace --no-fail-fast
 	scripts/check-configs
 
 bench:
