@@ -177,6 +177,7 @@ impl Driver {
                 info!(peer, %endpoint, "the gateway moved");
                 let standing = self.hands.tunnel.as_mut()?;
                 *standing.endpoints.get_mut(usize::from(peer))? = endpoint;
+                standing.moved.insert(peer);
                 None
             }
             Event::DeviceGone { tunnel } if Some(tunnel) == current => Some(Input::NamespaceGone),

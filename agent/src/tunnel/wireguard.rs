@@ -1,6 +1,7 @@
 //! A `WireGuard` tunnel: its device inside the container, its sockets in the host's namespace,
 //! its packets in the data plane's hands.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::os::fd::OwnedFd;
@@ -61,6 +62,8 @@ pub struct Standing {
     /// The peer that the tunnel stands and falls with: the one with the default route, or else
     /// the first.
     pub main_peer: u16,
+    /// Peers that were heard from elsewhere since their names were last looked up.
+    pub moved: BTreeSet<u16>,
 }
 
 /// Why a tunnel does not stand.
@@ -157,7 +160,15 @@ impl Wireguard {
         self.settle(device, netns, interface(&self.interface, mtu, profile)).await?;
         let main_peer = main_peer(profile.peers().iter().map(|peer| peer.allowed_ips.as_slice()));
         let sources = sources(&endpoints);
-        Ok(Standing { tunnel, device: held, mtu, endpoints, sources, main_peer })
+        Ok(Standing {
+            tunnel,
+            device: held,
+            mtu,
+            endpoints,
+            sources,
+            main_peer,
+            moved: BTreeSet::new(),
+        })
     }
 
     /// Takes up a tunnel that the data plane carries from before a restart.
@@ -170,7 +181,15 @@ impl Wireguard {
         let endpoints: Vec<_> = config.peers.iter().map(|peer| peer.endpoint).collect();
         let main_peer = main_peer(config.peers.iter().map(|peer| peer.allowed_ips.as_slice()));
         let sources = sources(&endpoints);
-        Ok(Standing { tunnel, device, mtu: config.mtu, endpoints, sources, main_peer })
+        Ok(Standing {
+            tunnel,
+            device,
+            mtu: config.mtu,
+            endpoints,
+            sources,
+            main_peer,
+            moved: BTreeSet::new(),
+        })
     }
 
     /// Looks the peers' names up again. A peer whose address is no longer among what its name
@@ -184,6 +203,12 @@ impl Wireguard {
     ) -> Result<(), TunnelError> {
         for (index, peer) in profile.peers().iter().enumerate() {
             let number = u16::try_from(index).unwrap_or(u16::MAX);
+            // Where it was just heard from counts more than what its name says. News of the silence
+            // before that may still be on the way.
+            if standing.moved.remove(&number) {
+                self.dataplane.listen(standing.tunnel, number).await?;
+                continue;
+            }
             let found = addresses(&peer.endpoint).await?;
             let Some(known) = standing.endpoints.get_mut(index) else { continue };
             if found.contains(known) && (found.len() == 1 || !given_up) {
