@@ -11,7 +11,7 @@ use utoipa::ToSchema;
 pub enum Code {
     /// The body is not JSON of the documented form, or a value is out of range.
     InvalidRequest,
-    /// The body is over [`BODY_MAX`](super::BODY_MAX).
+    /// The body is over [`super::BODY_MAX`](super::BODY_MAX).
     BodyTooLarge,
     /// The body's media type is not the one the call takes.
     UnsupportedMediaType,
