@@ -74,8 +74,11 @@ const OURS: [&str; 14] = [
     "management-client",
     "management-hold",
     "management-query-passwords",
-    "management-query-remote",
+    "management-up-down",
 ];
+
+/// Settings that mean nothing where the agent says in which order to connect to which addresses.
+const OF_NAMES: [&str; 2] = ["remote-random", "remote-random-hostname"];
 
 /// Writes the config that openvpn is given. It holds keys.
 pub fn canonical(config: &OpenvpnConfig, supervision: &Supervision) -> Secret<String> {
@@ -88,15 +91,14 @@ pub fn canonical(config: &OpenvpnConfig, supervision: &Supervision) -> Secret<St
 fn room_for(config: &OpenvpnConfig, supervision: &Supervision) -> usize {
     let parts: usize = config.material.parts().map(|(_, part)| part.expose().len() + 64).sum();
     let login = supervision.login().map_or(0, |login| login.block().expose().len());
-    let lines = config.remotes.len() + config.settings.lines().count();
+    let remotes = config.remotes.len().max(supervision.remotes().len());
+    let lines = remotes + config.settings.lines().count();
     parts + login + 300 * lines + 64 * 1024
 }
 
 fn write(text: &mut String, config: &OpenvpnConfig, supervision: &Supervision) -> std::fmt::Result {
     writeln!(text, "client")?;
-    for remote in &config.remotes {
-        writeln!(text, "remote {remote}")?;
-    }
+    write_remotes(text, config, supervision)?;
     write_settings(text, config)?;
     write_ciphers(text, config)?;
     write_material(text, config)?;
@@ -104,8 +106,25 @@ fn write(text: &mut String, config: &OpenvpnConfig, supervision: &Supervision) -
     write_ours(text, supervision)
 }
 
+fn write_remotes(
+    text: &mut String,
+    config: &OpenvpnConfig,
+    supervision: &Supervision,
+) -> std::fmt::Result {
+    let asked = supervision.remotes().is_empty();
+    let remotes = if asked { &config.remotes } else { supervision.remotes() };
+    for remote in remotes {
+        writeln!(text, "remote {remote}")?;
+    }
+    for name in OF_NAMES.iter().filter(|name| asked && config.settings.has(name)) {
+        writeln!(text, "{name}")?;
+    }
+    Ok(())
+}
+
 fn write_settings(text: &mut String, config: &OpenvpnConfig) -> std::fmt::Result {
-    for line in config.settings.lines().chain(config.fingerprints.lines()) {
+    let settings = config.settings.lines_but(&OF_NAMES);
+    for line in settings.chain(config.fingerprints.lines()) {
         writeln!(text, "{line}")?;
     }
     for (name, value) in DEFAULTS.iter().filter(|(name, _)| !config.settings.has(name)) {
@@ -155,7 +174,9 @@ fn write_ours(text: &mut String, supervision: &Supervision) -> std::fmt::Result 
     for line in supervision.lines().chain(OURS.map(str::to_owned)) {
         writeln!(text, "{line}")?;
     }
-    writeln!(text, "management-up-down")?;
+    if supervision.remotes().is_empty() {
+        writeln!(text, "management-query-remote")?;
+    }
     for prefix in PULLED {
         writeln!(text, "pull-filter accept {}", said(quote(prefix)))?;
     }

@@ -2,6 +2,7 @@
 
 use super::ciphers::Ciphers;
 use super::config::Accepted;
+use super::digest::digest;
 use super::directive::{self, Part, Reading, Rule};
 use super::fingerprint::Fingerprints;
 use super::hints::DnsHints;
@@ -128,6 +129,7 @@ impl Draft {
             | Reading::Cipher
             | Reading::DataCiphers
             | Reading::DataCiphersFallback
+            | Reading::Digest
             | Reading::KeyDirection
             | Reading::Client
             | Reading::Keepalive
@@ -152,6 +154,10 @@ impl Draft {
             Reading::Cipher => self.ciphers.take_cipher(one(parameters)?),
             Reading::DataCiphers => self.ciphers.take_offered(one(parameters)?),
             Reading::DataCiphersFallback => self.ciphers.take_fallback(one(parameters)?),
+            Reading::Digest => {
+                let name = digest(one(parameters)?)?;
+                self.set("auth", vec![name.to_owned()], statement.line)
+            }
             Reading::Material(part) => self.take_reference(part, statement),
             Reading::KeyDirection => self.material.take_direction(one(parameters)?),
             Reading::VerifyHash => self.fingerprints.take_hash(statement),
@@ -280,5 +286,5 @@ fn unknown(statement: &Statement<'_>) -> Finding {
 /// Whether a text is a word rather than a secret that stands where a directive should: those are
 /// longer or have digits and capitals.
 fn may_be_repeated(text: &str) -> bool {
-    text.len() <= 32 && text.bytes().all(|b| b.is_ascii_lowercase() || b == b'-')
+    (1..=32).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_lowercase() || b == b'-')
 }

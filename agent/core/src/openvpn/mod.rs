@@ -4,6 +4,7 @@
 mod canonical;
 mod ciphers;
 mod config;
+mod digest;
 mod directive;
 mod draft;
 mod fingerprint;
@@ -29,4 +30,4 @@ pub use login::{Login, StaticChallenge};
 pub use parse::{Check, SIZE_MAX, check, parse};
 pub use quoting::Unquotable;
 pub use remote::{Family, Protocol, REMOTES_MAX, Remote, Transport};
-pub use supervision::{Supervision, Unsayable};
+pub use supervision::{Address, Supervision, Unsayable};

@@ -68,7 +68,13 @@ impl Settings {
 
     /// Lines of a config, sorted by name.
     pub fn lines(&self) -> impl Iterator<Item = String> {
-        self.0.iter().map(|(name, setting)| {
+        self.lines_but(&[])
+    }
+
+    /// Lines of a config, sorted by name, without some.
+    pub fn lines_but(&self, left_out: &[&str]) -> impl Iterator<Item = String> {
+        let settings = self.0.iter().filter(|(name, _)| !left_out.contains(name));
+        settings.map(|(name, setting)| {
             written(name, &setting.parameters).expect("checked when it was set")
         })
     }

@@ -1,9 +1,14 @@
 //! How an openvpn process is held: its device, its directory, the agent's socket.
 
+use std::net::IpAddr;
+use std::num::NonZeroU16;
+
 use super::lexer::{CHUNK, TEXT_MAX};
 use super::login::Login;
 use super::quoting::{Unquotable, word};
+use super::remote::{Remote, Transport};
 use crate::secret::Secret;
+use crate::wireguard::Host;
 
 /// The longest path of a unix socket, in bytes.
 const SOCKET_PATH_MAX: usize = 107;
@@ -22,6 +27,18 @@ pub struct Supervision {
     tmp_dir: String,
     dev_node: Option<String>,
     login: Option<InlineLogin>,
+    remotes: Vec<Remote>,
+}
+
+/// Where a remote is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Address {
+    /// Of the family that the transport goes to.
+    pub ip: IpAddr,
+    /// The remote's.
+    pub port: NonZeroU16,
+    /// The remote's.
+    pub transport: Transport,
 }
 
 /// Why openvpn cannot be told. It never repeats what.
@@ -51,6 +68,7 @@ impl Supervision {
             tmp_dir: sayable("the directory's path", tmp_dir, TEXT_MAX - 16)?,
             dev_node: None,
             login: None,
+            remotes: Vec::new(),
         })
     }
 
@@ -65,6 +83,25 @@ impl Supervision {
     pub fn with_login(mut self, login: &Login) -> Result<Self, Unsayable> {
         self.login = Some(InlineLogin::new(login)?);
         Ok(self)
+    }
+
+    /// openvpn connects to these addresses in this order, and does not ask.
+    ///
+    /// Without them it asks for each remote before it connects. It takes the answer only when the
+    /// second is over, which makes every connect wait for up to a second.
+    #[must_use]
+    pub fn with_addresses(mut self, remotes: impl IntoIterator<Item = Address>) -> Self {
+        self.remotes.extend(remotes.into_iter().map(|Address { ip, port, transport }| Remote {
+            host: Host::Ip(ip),
+            port,
+            transport,
+        }));
+        self
+    }
+
+    /// Where to connect to, if it is not to be asked.
+    pub(super) fn remotes(&self) -> &[Remote] {
+        &self.remotes
     }
 
     pub(super) fn login(&self) -> Option<&InlineLogin> {

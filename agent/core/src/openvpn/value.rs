@@ -15,8 +15,6 @@ pub(super) enum Value {
     Hex,
     /// A release of openvpn 2.
     Release,
-    /// What packets of old ciphers are signed with.
-    Digest,
 }
 
 /// How many parameters a directive has, and which.
@@ -84,7 +82,6 @@ impl Value {
             Self::OneOf(words) => (words.contains(&text), words.join(" or ")),
             Self::Text => (!text.is_empty(), "a text".to_owned()),
             Self::Suites => return suites(text),
-            Self::Digest => return digest(text),
             Self::Hex => (is_hex(text), "up to eight hexadecimal digits".to_owned()),
             Self::Release => (is_release(text), "a release of openvpn such as 2.4.0".to_owned()),
         };
@@ -128,42 +125,6 @@ fn suites(text: &str) -> Result<(), String> {
     }
 }
 
-/// What OpenSSL 3 has, by the names that it takes.
-const DIGESTS: &[&str] = &[
-    "BLAKE2b512",
-    "BLAKE2s256",
-    "MD5",
-    "RIPEMD160",
-    "RSA-MD5",
-    "RSA-SHA1",
-    "RSA-SHA224",
-    "RSA-SHA256",
-    "RSA-SHA384",
-    "RSA-SHA512",
-    "SHA1",
-    "SHA224",
-    "SHA256",
-    "SHA3-224",
-    "SHA3-256",
-    "SHA3-384",
-    "SHA3-512",
-    "SHA384",
-    "SHA512",
-    "SHA512-224",
-    "SHA512-256",
-    "SM3",
-];
-
-fn digest(text: &str) -> Result<(), String> {
-    if is_none(text) {
-        return Err("without it packets could be changed on their way".to_owned());
-    }
-    if DIGESTS.iter().any(|known| known.eq_ignore_ascii_case(text)) {
-        return Ok(());
-    }
-    Err("expected a digest that OpenSSL 3 has, such as SHA256".to_owned())
-}
-
 /// Whether a cipher or digest is one that does nothing.
 pub(super) fn is_none(text: &str) -> bool {
     let text = text.to_ascii_lowercase();
@@ -182,7 +143,6 @@ mod tests {
             (Value::Suites, &["DEFAULT:@SECLEVEL=0", "TLS-DHE-RSA-WITH-AES-256-CBC-SHA:!aNULL"]),
             (Value::Hex, &["a0", "0x80"]),
             (Value::Release, &["2.4.0", "2.3.6"]),
-            (Value::Digest, &["SHA512", "sha1", "RSA-SHA256"]),
         ];
         let bad: &[(Value, &[&str])] = &[
             (Value::Number(1, 10), &["", "0", "11", "-1", "+1", " 1", "1.5", "99999999999"]),
@@ -193,7 +153,6 @@ mod tests {
                 &["", "a b", "NULL-SHA256", "DEFAULT:eNULL", "ADH-AES256-SHA", "ALL+aNULL"],
             ),
             (Value::Hex, &["", "0x", "g", "123456789"]),
-            (Value::Digest, &["none", "NONE", "NULL", "MD4", "SHA", ""]),
             (Value::Release, &["2.4", "3.0.0", "2.4.0.1", "2.x.1", "latest"]),
         ];
         let checks = |table: &[(Value, &[&str])], fits: bool| {

@@ -78,7 +78,7 @@ pub(super) const RULES: &[(&str, Rule)] = &[
     ("cipher", Rule::Read(Reading::Cipher)),
     ("data-ciphers", Rule::Read(Reading::DataCiphers)),
     ("data-ciphers-fallback", Rule::Read(Reading::DataCiphersFallback)),
-    ("auth", Rule::Pass(Parameters::of(&[Value::Digest]))),
+    ("auth", Rule::Read(Reading::Digest)),
     ("replay-window", Rule::Pass(Parameters::of(&[number(0, 65536)]).or(&[number(0, 600)]))),
     ("mute-replay-warnings", FLAG),
     ("comp-lzo", Rule::Pass(

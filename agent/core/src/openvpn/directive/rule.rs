@@ -25,6 +25,7 @@ pub(in crate::openvpn) enum Reading {
     Cipher,
     DataCiphers,
     DataCiphersFallback,
+    Digest,
     /// A certificate or key that belongs between tags.
     Material(Part),
     KeyDirection,
