@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use egress_core::api::SessionState;
+use egress_core::api::{NetnsRef, SessionState};
 
 use crate::harness::container::Container;
 use crate::harness::lab::{SERVER_V4, SERVER_V6, in_lab};
@@ -164,5 +164,25 @@ fn a_namespace_that_took_a_dead_ones_name_is_not_taken_for_it() {
         wait::until("the session is over", REAP, || world.agent.sessions().is_empty());
         assert_eq!(world.agent.live_connections(), 0);
         assert_eq!(impostor.devices(), ["lo"]);
+    });
+}
+
+#[test]
+fn a_process_that_took_a_dead_ones_number_is_not_taken_for_it() {
+    in_lab(|lab| {
+        let mut world = World::new(lab, 1);
+        let container = Container::with_process("c-1");
+        let NetnsRef::Pid(number) = container.by_pid() else { unreachable!() };
+        world.agent.attach(&request("c-1", container.by_pid(), 0)).unwrap();
+        world.agent.kill_control();
+        container.destroy();
+        let impostor = Container::with_number("c-2", number);
+        world.agent.start_again();
+        wait::until("the session is over", REAP, || world.agent.sessions().is_empty());
+        assert_eq!(world.agent.live_connections(), 0);
+        assert_eq!(impostor.devices(), ["lo"]);
+        // The number now names the new container, and may be attached as such.
+        world.agent.attach(&request("c-1", impostor.by_pid(), 0)).unwrap();
+        assert_eq!(impostor.devices(), ["lo", "eg0"]);
     });
 }

@@ -10,6 +10,7 @@ use super::probe::ping;
 use super::process::Process;
 use super::wait;
 
+const TRIES: usize = 500;
 const SOON: Duration = Duration::from_secs(10);
 
 /// A network namespace, and perhaps a process that lives in it.
@@ -28,6 +29,24 @@ impl Container {
     pub fn with_process(name: &str) -> Self {
         let namespace = Namespace::add(name);
         let process = Process::start(namespace.command("sleep").arg("infinity"));
+        Self::inhabited(namespace, process)
+    }
+
+    /// The same, with a process of this number, which nobody has.
+    pub fn with_number(name: &str, number: i32) -> Self {
+        let namespace = Namespace::add(name);
+        for _ in 0..TRIES {
+            // Where the kernel goes on counting; another process may be quicker.
+            std::fs::write("/proc/sys/kernel/ns_last_pid", (number - 1).to_string()).unwrap();
+            let process = Process::start(namespace.command("sleep").arg("infinity"));
+            if process.pid() == number {
+                return Self::inhabited(namespace, process);
+            }
+        }
+        panic!("no process got the number {number}");
+    }
+
+    fn inhabited(namespace: Namespace, process: Process) -> Self {
         let inside = Some(namespace.inode());
         wait::until("a process has entered its namespace", SOON, || {
             namespace_inode(&process.pid().to_string(), "net") == inside
