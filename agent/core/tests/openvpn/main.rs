@@ -11,4 +11,5 @@ mod openvpn;
 mod pieces;
 mod profiles;
 mod properties;
+mod rewriting;
 mod templates;
