@@ -6,7 +6,7 @@ use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
 use rustix::io::{self, Errno};
 
 use crate::protocol::Uncut;
-use crate::turn::LARGEST;
+use crate::packet::LARGEST;
 use crate::vnet::HEADER_LEN;
 
 /// The most bytes of a frame: a vnet header and a packet.

@@ -2,7 +2,7 @@
 
 use egress_linux::udp_batch::{self, SEND_MAX};
 
-use crate::turn::ROOM;
+use crate::packet::ROOM;
 
 const CAPACITY: usize = 256 * 1024;
 /// The most bytes of a UDP datagram over IPv4, and so of those that are sent as one.

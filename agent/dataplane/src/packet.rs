@@ -2,6 +2,10 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+/// The largest packet that a device or socket can hand over.
+pub const LARGEST: usize = 65_535;
+/// That, with its padding and what `WireGuard` adds.
+pub const ROOM: usize = LARGEST + 64;
 const V4_HEADER: usize = 20;
 const V6_HEADER: usize = 40;
 const PADDING: usize = 16;

@@ -4,12 +4,8 @@ use std::time::Instant;
 
 use crate::coalesce::Coalescer;
 use crate::outbox::Outbox;
+use crate::packet::ROOM;
 use crate::protocol::Event;
-
-/// The largest packet that a device or socket can hand over.
-pub const LARGEST: usize = 65_535;
-/// That, with its padding and what `WireGuard` adds.
-pub const ROOM: usize = LARGEST + 64;
 
 /// Time, memory and an ear.
 #[derive(Debug)]
