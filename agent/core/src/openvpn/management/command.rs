@@ -111,8 +111,8 @@ fn joined(words: &[&str]) -> Result<Secret<String>, Unquotable> {
         line.push_str(word);
         line.push(if number == words.len() { '\n' } else { ' ' });
     }
-    // openvpn reads a line into 1024 bytes.
-    if line.len() > 1024 {
+    // openvpn reads a line into 1024 bytes, one of them for the NUL.
+    if line.len() > 1023 {
         return Err(Unquotable::TooLong);
     }
     Ok(Secret::new(line))
