@@ -5,8 +5,8 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
 use rustix::io::{self, Errno};
 
-use crate::protocol::Uncut;
 use crate::packet::LARGEST;
+use crate::protocol::Uncut;
 use crate::vnet::HEADER_LEN;
 
 /// The most bytes of a frame: a vnet header and a packet.

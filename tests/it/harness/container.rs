@@ -37,7 +37,8 @@ impl Container {
         let namespace = Namespace::add(name);
         for _ in 0..TRIES {
             // Where the kernel goes on counting; another process may be quicker.
-            std::fs::write("/proc/sys/kernel/ns_last_pid", (number - 1).to_string()).unwrap();
+            std::fs::write("/proc/sys/kernel/ns_last_pid", (number - 1).to_string())
+                .expect("say where the kernel goes on counting");
             let process = Process::start(namespace.command("sleep").arg("infinity"));
             if process.pid() == number {
                 return Self::inhabited(namespace, process);
