@@ -53,8 +53,6 @@ pub struct Api {
 pub struct Metrics {
     /// Where to listen; absent by an empty string.
     pub listen: String,
-    /// Seconds between two readings of the tunnels' and seals' counters.
-    pub interval_s: u64,
 }
 
 /// `[sessions]`
@@ -190,7 +188,7 @@ impl Default for Api {
 
 impl Default for Metrics {
     fn default() -> Self {
-        Self { listen: "127.0.0.1:9586".into(), interval_s: 5 }
+        Self { listen: "127.0.0.1:9586".into() }
     }
 }
 
@@ -323,7 +321,6 @@ impl Config {
                 "metrics.listen: expected address:port, or \"\" for none",
             ),
             ((1..=64).contains(&self.wireguard.burst), "wireguard.burst: expected 1 to 64"),
-            (self.metrics.interval_s > 0, "metrics.interval_s: expected at least 1"),
             (
                 self.dataplane.uid != 0 && self.dataplane.gid != 0,
                 "dataplane.uid, dataplane.gid: expected a user and group that are not root",

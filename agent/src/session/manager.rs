@@ -95,11 +95,6 @@ impl Manager {
         request: AttachRequest,
         caller: Caller,
     ) -> Result<Attached, Refusal> {
-        let faults = prepare::faults(&request);
-        if !faults.is_empty() {
-            let detail = "the request has values out of range";
-            return Err(Refusal::new(Code::InvalidRequest, detail).with_faults(faults));
-        }
         loop {
             match self.enter(&request)? {
                 Place::New(seat) => {

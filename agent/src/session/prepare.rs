@@ -2,9 +2,8 @@
 
 use std::sync::Arc;
 
-use egress_core::api::{AttachRequest, DEADLINE_MAX_MS, GatewayView, Refusal};
+use egress_core::api::{AttachRequest, GatewayView, Refusal};
 use egress_core::catalog::Catalog;
-use egress_core::fault::Finding;
 use egress_core::id::GatewayId;
 use egress_linux::netns::Netns;
 
@@ -20,7 +19,8 @@ pub struct Prepared {
     pub gateway: Option<GatewayView>,
 }
 
-/// Checks a request, without side effects: its values, its namespace, what it may use.
+/// Checks a request, without side effects: its namespace, what it may use. Its values were
+/// checked where it came in.
 pub async fn prepare(
     shell: &Shell,
     request: &AttachRequest,
@@ -34,23 +34,6 @@ pub async fn prepare(
     selection::check(&catalog, &shell.store.in_use(), request)?;
     let gateway = request.gateway.and_then(|gateway| gateway_view(&catalog, gateway));
     Ok(Prepared { netns, gateway })
-}
-
-/// Faults of a request's values, all of them.
-pub fn faults(request: &AttachRequest) -> Vec<Finding> {
-    let mut faults = Vec::new();
-    if !(1..=DEADLINE_MAX_MS).contains(&request.deadline_ms) {
-        let text = format!("expected 1 to {DEADLINE_MAX_MS} milliseconds");
-        faults.push(Finding::fault(text).about("deadline_ms"));
-    }
-    let subject = &request.subject;
-    let names = [("subject.user", &subject.user), ("subject.workspace", &subject.workspace)];
-    for (field, name) in names {
-        if name.as_ref().is_some_and(String::is_empty) {
-            faults.push(Finding::fault("expected a name, or nothing").about(field));
-        }
-    }
-    faults
 }
 
 /// A gateway as launchers see it, while the catalog has it.
