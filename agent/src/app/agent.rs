@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use egress_core::api::{
-    ApplyReport, AttachRequest, Code, ConnectionsView, CredentialRecord, GatewayRecord,
+    ApplyReport, AttachRequest, Code, ConnectionList, CredentialRecord, GatewayRecord,
     HiddenGateway, HiddenReason, MappingRecord, OfferList, OfferView, ProviderRecord, Refusal,
     SessionView, WorkspaceRecord,
 };
@@ -88,7 +88,7 @@ impl Agent for Host {
         }
     }
 
-    async fn connections(&self) -> Result<Vec<ConnectionsView>, Refusal> {
+    async fn connections(&self) -> Result<ConnectionList, Refusal> {
         Ok(self.store.connections())
     }
 

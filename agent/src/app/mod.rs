@@ -1,6 +1,7 @@
 //! Wires everything: starts the parts in order, and stops them in the other.
 
 mod agent;
+mod announce;
 mod catalog_view;
 mod prepare;
 
@@ -110,6 +111,7 @@ impl Serving {
     ) -> anyhow::Result<Self> {
         let (ready, cancel) = (Arc::new(AtomicBool::new(true)), CancellationToken::new());
         let mut tasks = tokio::task::JoinSet::new();
+        tasks.spawn(announce::announce(store.clone(), events.clone(), cancel.clone()));
         let host = Host { manager: manager.clone(), store };
         let server = Server::new(host, events, &config.roles);
         let listener = api_listener(config)?;

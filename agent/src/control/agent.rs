@@ -1,7 +1,7 @@
 //! What the API can ask of the agent, and who asks.
 
 use egress_core::api::{
-    ApplyReport, AttachRequest, ConnectionsView, CredentialRecord, GatewayRecord, MappingRecord,
+    ApplyReport, AttachRequest, ConnectionList, CredentialRecord, GatewayRecord, MappingRecord,
     OfferList, ProviderRecord, Refusal, SessionView, WorkspaceRecord,
 };
 use egress_core::catalog::Subject;
@@ -50,8 +50,8 @@ pub trait Agent: Send + Sync + 'static {
         name: &str,
     ) -> impl Future<Output = Result<GatewayId, Refusal>> + Send;
 
-    /// Live connections of every credential, by id.
-    fn connections(&self) -> impl Future<Output = Result<Vec<ConnectionsView>, Refusal>> + Send;
+    /// Live connections of every credential, account and key.
+    fn connections(&self) -> impl Future<Output = Result<ConnectionList, Refusal>> + Send;
 
     /// Adds and changes the records of an apply document, all or none.
     fn apply(

@@ -17,7 +17,7 @@ pub enum Call {
     Detach,
     /// The launch menu.
     Offers,
-    /// Live connections of each credential.
+    /// Live connections of each credential, account and key.
     Connections,
     /// Follow what happens.
     Events,

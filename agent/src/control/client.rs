@@ -136,7 +136,7 @@ impl Client {
         Ok(found.id)
     }
 
-    /// Live connections of each credential.
+    /// Live connections of each credential, account and key.
     pub async fn connections(&self) -> Result<ConnectionList, Error> {
         self.get("/v1/connections".to_owned()).await
     }

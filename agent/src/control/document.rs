@@ -104,7 +104,7 @@ fn summary(call: Call) -> &'static str {
         Call::Session => "Show a session",
         Call::Detach => "End a session",
         Call::Offers => "The launch menu",
-        Call::Connections => "Live connections of each credential",
+        Call::Connections => "Live connections of each credential, account and key",
         Call::Events => "Follow what happens",
         Call::Apply => "Add and change catalog records",
         Call::ResolveGateway => "The gateway meant by a name",

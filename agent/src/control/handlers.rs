@@ -105,7 +105,7 @@ pub async fn resolve_gateway<A: Agent>(
 }
 
 pub async fn connections<A: Agent>(State(state): State<Shared<A>>) -> Reply<ConnectionList> {
-    Ok(Json(ConnectionList { connections: state.agent.connections().await? }))
+    Ok(Json(state.agent.connections().await?))
 }
 
 pub async fn apply<A: Agent>(

@@ -105,14 +105,49 @@ pub fn explanation(list: &OfferList) -> String {
     offered.chain(hidden).collect()
 }
 
-/// Credentials with their live connections, one a line.
+/// Live connections of credentials, accounts and keys, one a line; of the latter two as far as
+/// there are any.
 pub fn connections(list: &ConnectionList) -> String {
+    let accounts = (!list.accounts.is_empty()).then(|| accounts(list));
+    let keys = (!list.keys.is_empty()).then(|| keys(list));
+    [Some(credentials(list)), accounts, keys].into_iter().flatten().collect::<Vec<_>>().join("\n")
+}
+
+fn accounts(list: &ConnectionList) -> String {
+    let mut table = table(["ACCOUNT", "IN USE", "LIMIT"]);
+    for account in &list.accounts {
+        table.add_row([
+            format!("{}/{}", account.provider, account.account),
+            account.in_use.to_string(),
+            limit(account.limit),
+        ]);
+    }
+    finish(&table)
+}
+
+fn keys(list: &ConnectionList) -> String {
+    let mut table = table(["WIREGUARD KEY", "IN USE", "CREDENTIALS"]);
+    for key in &list.keys {
+        table.add_row([
+            key.public_key.clone().unwrap_or_else(|| "(removed)".to_owned()),
+            key.in_use.to_string(),
+            words(&key.credential_ids),
+        ]);
+    }
+    finish(&table)
+}
+
+fn limit(limit: Option<u32>) -> String {
+    limit.map_or_else(|| "none".to_owned(), |limit| limit.to_string())
+}
+
+fn credentials(list: &ConnectionList) -> String {
     let mut table = table(["CREDENTIAL", "IN USE", "LIMIT", "SESSIONS", "ID"]);
     for credential in &list.connections {
         table.add_row([
             format!("{}/{}", credential.provider, credential.name),
             credential.in_use.to_string(),
-            credential.limit.map_or_else(|| "none".to_owned(), |limit| limit.to_string()),
+            limit(credential.limit),
             words(&credential.sessions),
             credential.credential_id.to_string(),
         ]);
@@ -252,7 +287,7 @@ mod tests {
             limit: None,
             sessions: vec!["a".parse().unwrap(), "b".parse().unwrap()],
         };
-        let text = connections(&ConnectionList { connections: vec![view] });
+        let text = connections(&ConnectionList { connections: vec![view], ..Default::default() });
         let cells: Vec<_> = text.lines().nth(1).unwrap().split_whitespace().collect();
         assert_eq!(cells[..5], ["nordic/ann", "2", "none", "a", "b"]);
     }

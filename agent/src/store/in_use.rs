@@ -3,8 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 
-use egress_core::api::ConnectionsView;
-use egress_core::catalog::{Catalog, InUse};
+use egress_core::catalog::InUse;
 use egress_core::id::{CredentialId, ProviderId, SessionId};
 use egress_core::wireguard::ConflictKey;
 
@@ -41,6 +40,20 @@ pub struct InUseSnapshot {
 }
 
 impl InUseSnapshot {
+    /// Every credential in use with its connections, by id.
+    pub fn by_credential(&self) -> impl Iterator<Item = (CredentialId, u32)> {
+        self.credentials.iter().map(|(credential, count)| (*credential, *count))
+    }
+
+    /// Every account in use with its connections, by provider and name.
+    pub(super) fn by_account(&self) -> impl Iterator<Item = (&Account, u32)> {
+        self.accounts.iter().map(|(account, count)| (account, *count))
+    }
+
+    pub(super) fn leases(&self) -> impl Iterator<Item = &Held> {
+        self.leases.values()
+    }
+
     pub(super) fn apply(&mut self, change: Change) {
         match change {
             Change::Held(lease, held) => self.take(lease, held),
@@ -72,29 +85,6 @@ impl InUseSnapshot {
             self.keys.remove(key);
         }
     }
-}
-
-/// Every credential's connections; those of credentials that were removed while in use as well.
-pub(super) fn connections(catalog: &Catalog, in_use: &InUseSnapshot) -> Vec<ConnectionsView> {
-    let known = catalog.records().credentials.iter().map(|credential| credential.id);
-    let ids: BTreeSet<CredentialId> = known.chain(in_use.credentials.keys().copied()).collect();
-    let mut sessions: BTreeMap<CredentialId, Vec<SessionId>> = BTreeMap::new();
-    for held in in_use.leases.values() {
-        sessions.entry(held.credential).or_default().extend(held.session.clone());
-    }
-    let view = |credential_id| {
-        let record = catalog.credential(credential_id);
-        let provider = record.and_then(|record| catalog.provider(record.provider_id));
-        ConnectionsView {
-            credential_id,
-            name: record.map_or_else(|| String::from("(removed)"), |record| record.name.clone()),
-            provider: provider.map(|provider| provider.name.clone()).unwrap_or_default(),
-            in_use: in_use.credential(credential_id),
-            limit: record.and_then(|record| catalog.limit(record)),
-            sessions: sessions.remove(&credential_id).unwrap_or_default(),
-        }
-    };
-    ids.into_iter().map(view).collect()
 }
 
 impl InUse for InUseSnapshot {

@@ -7,6 +7,7 @@ mod applied;
 mod catalog;
 mod claim;
 mod columns;
+mod connections;
 mod file;
 mod in_use;
 mod key_file;
@@ -26,7 +27,7 @@ use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
 use std::thread;
 use std::time::Duration;
 
-use egress_core::api::{ApplyReport, ConnectionsView};
+use egress_core::api::{ApplyReport, ConnectionList};
 use egress_core::catalog::{Candidate, Catalog, Document};
 use egress_core::id::SessionId;
 use rusqlite::Connection;
@@ -219,9 +220,10 @@ impl Store {
         self.in_use.clone()
     }
 
-    /// Every credential's live connections, those of removed credentials included, by id.
-    pub fn connections(&self) -> Vec<ConnectionsView> {
-        in_use::connections(&self.catalog(), &self.in_use())
+    /// Live connections of every credential, account and key, those of credentials that were
+    /// removed while in use included.
+    pub fn connections(&self) -> ConnectionList {
+        connections::list(&self.catalog(), &self.in_use())
     }
 
     /// Writes the session's row, whether it is new or known.

@@ -20,7 +20,8 @@ pub enum Event {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         reason: Option<Reason>,
     },
-    /// A credential's count of live connections changed.
+    /// A credential's count of live connections or its limit changed. Of several changes at once
+    /// the last is told.
     Connections {
         /// Which.
         credential_id: CredentialId,

@@ -91,11 +91,48 @@ pub struct HiddenReason {
     pub detail: String,
 }
 
-/// `GET /v1/connections`.
+/// Live connections of an account: of all credentials that name it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct AccountUse {
+    /// Whose account.
+    pub provider_id: ProviderId,
+    /// Its provider's name; empty when the provider was removed meanwhile.
+    pub provider: String,
+    /// The account, as its credentials name it.
+    pub account: String,
+    /// Leases held, those being brought up included.
+    pub in_use: u32,
+    /// How many it may carry; absent is no limit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit: Option<u32>,
+}
+
+/// Live connections of one WireGuard private key.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct KeyUse {
+    /// Its public key in base64; absent when its credential was removed meanwhile.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub public_key: Option<String>,
+    /// The credentials in use that have it, by id.
+    pub credential_ids: Vec<CredentialId>,
+    /// Leases held, those being brought up included.
+    pub in_use: u32,
+    /// The pairs of this key and a peer's that these hold, each a SHA-256 digest in hexadecimal. A
+    /// pair may be live once, on one host; empty where the provider shares keys without limit.
+    pub pairs: Vec<String>,
+}
+
+/// `GET /v1/connections`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ConnectionList {
     /// One entry for each credential, by id; those in use by nobody included.
     pub connections: Vec<ConnectionsView>,
+    /// One entry for each account, by provider id and name; those in use by nobody included.
+    #[serde(default)]
+    pub accounts: Vec<AccountUse>,
+    /// One entry for each WireGuard key in use, by public key.
+    #[serde(default)]
+    pub keys: Vec<KeyUse>,
 }
 
 /// `GET /v1/gateways:resolve`: the gateway somebody means by a name.

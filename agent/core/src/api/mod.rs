@@ -18,8 +18,8 @@ pub use catalog::ApplyReport;
 pub use code::Code;
 pub use event::Event;
 pub use menu::{
-    ConnectionList, ConnectionsView, GatewayRef, GatewayView, Health, HiddenGateway, HiddenReason,
-    OfferList, OfferView,
+    AccountUse, ConnectionList, ConnectionsView, GatewayRef, GatewayView, Health, HiddenGateway,
+    HiddenReason, KeyUse, OfferList, OfferView,
 };
 pub use records::{
     CredentialList, CredentialRecord, GatewayList, GatewayRecord, MappingList, MappingRecord,

@@ -1,6 +1,7 @@
 //! Providers, gateways, mappings, credentials: the records, and who may use which.
 
 mod check;
+mod difference;
 mod document;
 pub mod model;
 mod record_id;
@@ -194,11 +195,20 @@ impl Catalog {
     pub fn limit(&self, credential: &Credential) -> Option<u32> {
         match &credential.account {
             None => credential.limit.map(u32::from),
-            Some(account) => {
-                let account = (credential.provider_id, account.clone());
-                self.index.account_limits.get(&account).copied()
-            }
+            Some(account) => self.account_limit(credential.provider_id, account),
         }
+    }
+
+    /// How many live connections the credentials of an account may carry together.
+    pub fn account_limit(&self, provider: ProviderId, account: &str) -> Option<u32> {
+        self.index.account_limits.get(&(provider, account.to_owned())).copied()
+    }
+
+    /// The public key of a WireGuard credential.
+    pub fn public_key(&self, credential: CredentialId) -> Option<[u8; 32]> {
+        let credentials = &self.records.credentials;
+        let at = credentials.binary_search_by_key(&credential, |it| it.id).ok()?;
+        self.public_keys[at]
     }
 }
 

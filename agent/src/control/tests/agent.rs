@@ -5,10 +5,10 @@ use std::future::pending;
 use std::sync::{Arc, Mutex};
 
 use egress_core::api::{
-    ApplyReport, AttachRequest, Code, ConnectionsView, ContainmentProfile, CredentialRecord,
-    GatewayRecord, GatewayView, Health, HiddenGateway, HiddenReason, MappingRecord, OfferList,
-    OfferView, ProviderRecord, Refusal, ScopeView, SessionState, SessionView, Timings,
-    WorkspaceRecord,
+    AccountUse, ApplyReport, AttachRequest, Code, ConnectionList, ConnectionsView,
+    ContainmentProfile, CredentialRecord, GatewayRecord, GatewayView, Health, HiddenGateway,
+    HiddenReason, KeyUse, MappingRecord, OfferList, OfferView, ProviderRecord, Refusal, ScopeView,
+    SessionState, SessionView, Timings, WorkspaceRecord,
 };
 use egress_core::catalog::{
     Document, Egress, ExpectedExit, KeySharing, OnHooks, Owner, ProviderType, SelectionPolicy,
@@ -129,15 +129,29 @@ impl Agent for MemoryAgent {
         }
     }
 
-    async fn connections(&self) -> Result<Vec<ConnectionsView>, Refusal> {
-        Ok(vec![ConnectionsView {
+    async fn connections(&self) -> Result<ConnectionList, Refusal> {
+        let ann = ConnectionsView {
             credential_id: credential_id(),
             name: "ann".into(),
             provider: "nordic".into(),
             in_use: 1,
             limit: Some(5),
             sessions: vec!["c-41".parse().unwrap()],
-        }])
+        };
+        let account = AccountUse {
+            provider_id: gateway_view().provider_id,
+            provider: "nordic".into(),
+            account: "team".into(),
+            in_use: 1,
+            limit: Some(5),
+        };
+        let key = KeyUse {
+            public_key: Some("AAAA".into()),
+            credential_ids: vec![credential_id()],
+            in_use: 1,
+            pairs: vec!["00".into()],
+        };
+        Ok(ConnectionList { connections: vec![ann], accounts: vec![account], keys: vec![key] })
     }
 
     async fn apply(

@@ -3,6 +3,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use egress_core::catalog::{Document, Named};
+use egress_core::wireguard::{ConflictKey, key};
 use serde_json::{Value, json};
 
 use super::*;
@@ -194,13 +195,45 @@ async fn a_session_outlives_its_records() {
     let candidate = Candidate { credential: used, ..candidate(0, Some(3)) };
     store.claim(session("a"), vec![candidate]).await.unwrap();
     let held = |store: &Store| {
-        let view = store.connections().into_iter().find(|view| view.credential_id == used);
+        let view =
+            store.connections().connections.into_iter().find(|view| view.credential_id == used);
         view.expect("a credential in use is listed")
     };
     assert_eq!((held(&store).name.as_str(), held(&store).limit), ("ann", Some(3)));
     store.apply(document(json!({"source": "full"})), true, false).await.unwrap();
     assert!(store.catalog().credential(used).is_none());
     assert_eq!((held(&store).in_use, held(&store).sessions), (1, vec![session("a")]));
+}
+
+#[tokio::test]
+async fn connections_are_counted_per_account_and_per_key_too() {
+    let store = Fixture::new().open();
+    store.apply(document(full()), false, false).await.unwrap();
+    let catalog = store.catalog();
+    let ann = &catalog.records().credentials[0];
+    let account = Some((ann.provider_id, String::from("acme")));
+    let pair = ConflictKey([0xab; 32]);
+    for (name, conflict_keys) in [("a", vec![pair]), ("b", Vec::new())] {
+        let account = account.clone();
+        let candidate = Candidate { credential: ann.id, limit: Some(3), account, conflict_keys };
+        store.claim(session(name), vec![candidate]).await.unwrap();
+    }
+    let list = store.connections();
+    let [account] = &list.accounts[..] else { panic!("{:?}", list.accounts) };
+    assert_eq!((account.account.as_str(), account.provider.as_str()), ("acme", "wg"));
+    assert_eq!((account.in_use, account.limit), (2, Some(3)));
+    let public_key = key::encode_public(&catalog.public_key(ann.id).unwrap());
+    let [key] = &list.keys[..] else { panic!("{:?}", list.keys) };
+    assert_eq!(key.public_key.as_ref(), Some(&public_key));
+    assert_eq!((key.in_use, &key.credential_ids), (2, &vec![ann.id]));
+    assert_eq!(key.pairs, ["ab".repeat(32)]);
+
+    let id = ann.id;
+    store.apply(document(json!({"source": "full"})), true, false).await.unwrap();
+    let list = store.connections();
+    assert_eq!((list.accounts[0].in_use, list.accounts[0].limit), (2, None));
+    let [key] = &list.keys[..] else { panic!("{:?}", list.keys) };
+    assert_eq!((&key.public_key, &key.credential_ids, key.in_use), (&None, &vec![id], 1));
 }
 
 #[tokio::test]
