@@ -1,5 +1,6 @@
 //! `agent.toml`: every setting, its default, and what it may be.
 
+mod report;
 mod roles;
 
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -8,6 +9,7 @@ use std::path::{Path, PathBuf};
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use serde::{Deserialize, Serialize};
 
+pub use self::report::Report;
 pub use self::roles::{Members, Name, Roles};
 
 /// The whole file. Every key has a default; an unknown one is an error.
@@ -24,6 +26,8 @@ pub struct Config {
     pub roles: Roles,
     /// `/metrics`, `/livez` and `/readyz`.
     pub metrics: Metrics,
+    /// Who is told of live connections.
+    pub report: Report,
     /// Sessions and the namespaces they may be in.
     pub sessions: Sessions,
     /// What may leave a container through its tunnel.
@@ -171,6 +175,7 @@ impl Default for Config {
             api: Api::default(),
             roles: Roles::default(),
             metrics: Metrics::default(),
+            report: Report::default(),
             sessions: Sessions::default(),
             containment: Containment::default(),
             wireguard: Wireguard::default(),
@@ -327,7 +332,8 @@ impl Config {
             ),
             (self.dataplane.workers <= 64, "dataplane.workers: expected at most 64"),
         ];
-        checks.iter().filter(|(ok, _)| !ok).map(|(_, fault)| (*fault).to_owned()).collect()
+        let faults = checks.iter().filter(|(ok, _)| !ok).map(|(_, fault)| (*fault).to_owned());
+        faults.chain(self.report.faults()).collect()
     }
 
     /// The API's socket.

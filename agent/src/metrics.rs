@@ -6,17 +6,20 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use egress_core::api::{Code, SessionState, Timings};
-use egress_core::id::{CredentialId, SessionId};
+use egress_core::api::{Code, ConnectionList, SessionState, Timings};
+use egress_core::id::SessionId;
 use prometheus::core::Collector;
 use prometheus::{
-    Encoder, GaugeVec, HistogramOpts, HistogramVec, IntCounterVec, IntGauge, IntGaugeVec, Opts,
-    Registry, TextEncoder,
+    Encoder, GaugeVec, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge,
+    IntGaugeVec, Opts, Registry, TextEncoder,
 };
 
 /// Milliseconds to minutes: where an attach's steps lie.
 const ATTACH_BUCKETS: [f64; 14] =
     [0.001, 0.0025, 0.005, 0.01, 0.02, 0.035, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
+
+/// An account's labels: its provider's id, and the account as credentials name it.
+const ACCOUNT: [&str; 2] = ["provider", "account"];
 
 /// What a session has carried since its tunnel was added; never falls while that stands.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -47,12 +50,20 @@ pub struct Metrics {
     pub reconnects: IntCounterVec,
     /// Times the data plane had to be started again.
     pub dataplane_restarts: IntGauge,
+    /// Messages that the receiver of `report.url` did not take.
+    pub report_failures: IntCounter,
+    /// Whether that receiver lacks the newest state.
+    pub report_pending: IntGauge,
+    /// Seconds since the epoch at which it last took a message; 0 is never.
+    pub report_success: IntGauge,
     sessions: IntGaugeVec,
     attach_seconds: HistogramVec,
     handshake_age: GaugeVec,
     traffic: [IntCounterVec; 7],
     in_use: IntGaugeVec,
     limit: IntGaugeVec,
+    account_in_use: IntGaugeVec,
+    account_limit: IntGaugeVec,
     /// The absolute values that the counters of `traffic` stand for.
     seen: Arc<Mutex<BTreeMap<SessionId, Traffic>>>,
 }
@@ -71,6 +82,12 @@ impl Metrics {
             refusals: counter("refusals_total", "Refused attaches, by code.", &["code"]),
             reconnects: of_session("session_reconnects_total", "Times the tunnel fell silent."),
             dataplane_restarts: gauge("dataplane_restarts", "Data planes started after the first."),
+            report_failures: report_failures(),
+            report_pending: gauge("report_pending", "1 while report.url lacks the newest state."),
+            report_success: gauge(
+                "report_last_success_timestamp_seconds",
+                "When report.url last took a message.",
+            ),
             sessions: gauges("sessions", "Sessions, by state.", &["state"]),
             attach_seconds: histogram(),
             handshake_age: handshake_age(),
@@ -91,6 +108,8 @@ impl Metrics {
             ],
             in_use: gauges("credential_in_use", "Live connections.", &["credential"]),
             limit: gauges("credential_limit", "Allowed live connections.", &["credential"]),
+            account_in_use: gauges("account_in_use", "Live connections.", &ACCOUNT),
+            account_limit: gauges("account_limit", "Allowed live connections.", &ACCOUNT),
             seen: Arc::default(),
             registry,
         };
@@ -103,16 +122,23 @@ impl Metrics {
         build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
         let Self { refusals, reconnects, dataplane_restarts, sessions, .. } = self;
         let Self { attach_seconds, handshake_age, traffic, in_use, limit, .. } = self;
-        let one: [Box<dyn Collector>; 9] = [
+        let Self { account_in_use, account_limit, .. } = self;
+        let Self { report_failures, report_pending, report_success, .. } = self;
+        let one: [Box<dyn Collector>; 14] = [
             Box::new(build),
             Box::new(refusals.clone()),
             Box::new(reconnects.clone()),
             Box::new(dataplane_restarts.clone()),
+            Box::new(report_failures.clone()),
+            Box::new(report_pending.clone()),
+            Box::new(report_success.clone()),
             Box::new(sessions.clone()),
             Box::new(attach_seconds.clone()),
             Box::new(handshake_age.clone()),
             Box::new(in_use.clone()),
             Box::new(limit.clone()),
+            Box::new(account_in_use.clone()),
+            Box::new(account_limit.clone()),
         ];
         let all =
             one.into_iter().chain(traffic.iter().cloned().map(|family| Box::new(family) as _));
@@ -170,14 +196,25 @@ impl Metrics {
         }
     }
 
-    /// Sets a credential's live connections and its limit.
-    pub fn set_in_use(&self, credential: CredentialId, in_use: u32, limit: Option<u32>) {
-        let label = credential.to_string();
-        self.in_use.with_label_values(&[&label]).set(in_use.into());
-        match limit {
-            Some(limit) => self.limit.with_label_values(&[&label]).set(limit.into()),
-            // There is none to remove for most.
-            None => drop(self.limit.remove_label_values(&[&label])),
+    /// Sets the live connections and limits of credentials and accounts; those not named have no
+    /// series.
+    pub fn count_connections(&self, list: &ConnectionList) {
+        for family in [&self.in_use, &self.limit, &self.account_in_use, &self.account_limit] {
+            family.reset();
+        }
+        for credential in &list.connections {
+            let label = &[credential.credential_id.to_string()];
+            self.in_use.with_label_values(label).set(credential.in_use.into());
+            if let Some(limit) = credential.limit {
+                self.limit.with_label_values(label).set(limit.into());
+            }
+        }
+        for account in &list.accounts {
+            let labels = &[account.provider_id.to_string(), account.account.clone()];
+            self.account_in_use.with_label_values(labels).set(account.in_use.into());
+            if let Some(limit) = account.limit {
+                self.account_limit.with_label_values(labels).set(limit.into());
+            }
         }
     }
 
@@ -230,6 +267,11 @@ fn of_session(name: &str, help: &str) -> IntCounterVec {
     counter(name, help, &["session"])
 }
 
+fn report_failures() -> IntCounter {
+    let help = "Messages that report.url did not take.";
+    IntCounter::with_opts(opts("report_failures_total", help)).expect(VALID)
+}
+
 fn gauge(name: &str, help: &str) -> IntGauge {
     IntGauge::with_opts(opts(name, help)).expect(VALID)
 }
@@ -251,6 +293,9 @@ fn histogram() -> HistogramVec {
 
 #[cfg(test)]
 mod tests {
+    use egress_core::api::{AccountUse, ConnectionsView};
+    use egress_core::id::{CredentialId, ProviderId};
+
     use super::*;
 
     fn session(id: &str) -> SessionId {
@@ -276,6 +321,42 @@ mod tests {
         assert!(!metrics.text().contains("c-1"));
     }
 
+    fn over_limit() -> ConnectionList {
+        let ann = ConnectionsView {
+            credential_id: CredentialId::from_bytes([1; 16]),
+            name: "ann".into(),
+            provider: "nordic".into(),
+            in_use: 3,
+            limit: Some(2),
+            sessions: Vec::new(),
+        };
+        let team = AccountUse {
+            provider_id: ProviderId::from_bytes([2; 16]),
+            provider: "nordic".into(),
+            account: "team".into(),
+            in_use: 3,
+            limit: Some(2),
+        };
+        ConnectionList { connections: vec![ann], accounts: vec![team], keys: Vec::new() }
+    }
+
+    #[test]
+    fn connections_over_their_limit_show_and_removed_credentials_do_not() {
+        let metrics = Metrics::new();
+        metrics.count_connections(&over_limit());
+        let text = metrics.text();
+        for line in [
+            r#"egress_credential_in_use{credential="01010101-0101-0101-0101-010101010101"} 3"#,
+            r#"egress_credential_limit{credential="01010101-0101-0101-0101-010101010101"} 2"#,
+            r#"egress_account_in_use{account="team",provider="02020202-0202-0202-0202-020202020202"} 3"#,
+            r#"egress_account_limit{account="team",provider="02020202-0202-0202-0202-020202020202"} 2"#,
+        ] {
+            assert!(text.contains(line), "{line} is not in {text}");
+        }
+        metrics.count_connections(&ConnectionList::default());
+        assert!(!metrics.text().contains("credential=\""));
+    }
+
     #[test]
     fn every_alert_is_about_a_metric_that_there_is() {
         let metrics = Metrics::new();
@@ -283,7 +364,7 @@ mod tests {
         metrics.count_sessions([SessionState::Connected].into_iter());
         metrics.count_traffic(&session("c"), Traffic::default());
         metrics.set_handshake_age(&session("c"), 1.0);
-        metrics.set_in_use(CredentialId::from_bytes([1; 16]), 1, Some(2));
+        metrics.count_connections(&over_limit());
         let text = metrics.text();
         let alerts = include_str!("../../configs/prometheus/alerts.yml");
         let expressions = alerts.lines().filter(|line| line.trim_start().starts_with("expr:"));

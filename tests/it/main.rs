@@ -11,6 +11,7 @@ mod far_end;
 mod harness;
 mod leaks;
 mod limits;
+mod reporting;
 mod roaming;
 mod secrets;
 mod shutdown;

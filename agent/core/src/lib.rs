@@ -9,6 +9,7 @@
 //!   management interface is read and written.
 //! * [`firewall`]: what may leave a container in which state, as an nftables ruleset.
 //! * [`session`]: one container's egress from attach to detach, as a state machine.
+//! * [`report`]: what a control plane is told of live connections, and when.
 //! * [`api`]: what launchers and operators say to the agent and hear back.
 #![forbid(unsafe_code)]
 
@@ -19,6 +20,7 @@ pub mod fault;
 pub mod firewall;
 pub mod id;
 pub mod openvpn;
+pub mod report;
 pub mod secret;
 pub mod session;
 pub mod suggest;

@@ -25,6 +25,7 @@ use crate::config::Config;
 use crate::control::events::Events;
 use crate::control::server::{self, Server};
 use crate::metrics::Metrics;
+use crate::report::Reporter;
 use crate::session::{Deaths, HealthBoard, Manager, Shell};
 use crate::store::{MasterKey, Store};
 use crate::tunnel::dataplane::{Dataplane, Launch};
@@ -45,12 +46,14 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     let store = Store::open(&config.store_path(), key)?;
     let events = Events::default();
     let metrics = Metrics::new();
+    let boot_id = egress_linux::netns::boot_id().context("read this boot's id")?;
+    let reporter = Reporter::new(&config.report, boot_id.clone(), store.clone(), metrics.clone())?;
     let (dataplane, carried) = Dataplane::start(launch(&config), metrics.clone()).await?;
-    let shell = shell(&config, &store, &dataplane, &events, metrics)?;
+    let shell = shell(&config, &store, &dataplane, &events, metrics, boot_id)?;
     let manager = Manager::new(shell);
     manager.reconcile(&carried).await?;
     manager.follow_the_host().context("watch the host's links")?;
-    let serving = Serving::start(&config, &manager, store.clone(), events)?;
+    let serving = Serving::start(&config, &manager, store.clone(), events, reporter)?;
     info!(version = env!("CARGO_PKG_VERSION"), "ready");
     // Nobody listens where there is no systemd.
     let _ = sd_notify::notify(&[NotifyState::Ready]);
@@ -79,6 +82,7 @@ fn shell(
     dataplane: &Dataplane,
     events: &Events,
     metrics: Metrics,
+    boot_id: String,
 ) -> anyhow::Result<Shell> {
     let interface = config.sessions.interface.clone();
     Ok(Shell {
@@ -90,7 +94,7 @@ fn shell(
         metrics,
         health: HealthBoard::default(),
         deaths: Deaths::start().context("watch for the ends of namespaces")?,
-        boot_id: egress_linux::netns::boot_id().context("read this boot's id")?,
+        boot_id,
         work: Semaphore::new(config.sessions.concurrency),
     })
 }
@@ -108,10 +112,14 @@ impl Serving {
         manager: &Manager,
         store: Store,
         events: Events,
+        reporter: Option<Reporter>,
     ) -> anyhow::Result<Self> {
         let (ready, cancel) = (Arc::new(AtomicBool::new(true)), CancellationToken::new());
         let mut tasks = tokio::task::JoinSet::new();
         tasks.spawn(announce::announce(store.clone(), events.clone(), cancel.clone()));
+        if let Some(reporter) = reporter {
+            tasks.spawn(reporter.run(cancel.clone()));
+        }
         let host = Host { manager: manager.clone(), store };
         let server = Server::new(host, events, &config.roles);
         let listener = api_listener(config)?;

@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use egress_core::catalog::InUse as _;
 use egress_core::id::SessionId;
 use egress_dataplane::protocol::TunnelStats;
 use futures_util::{StreamExt, stream};
@@ -30,7 +29,7 @@ impl Manager {
         let metrics = &shell.metrics;
         let lifelines = self.lifelines();
         metrics.count_sessions(lifelines.iter().map(|(_, lifeline)| lifeline.view().state));
-        self.measure_credentials();
+        metrics.count_connections(&shell.store.connections());
         let stats = match shell.wireguard.dataplane.stats().await {
             Ok(stats) => stats,
             Err(error) => return debug!(error = %chain(&error), "no counters of the data plane"),
@@ -45,15 +44,6 @@ impl Manager {
             if let Some(seconds) = stats.and_then(handshake_age) {
                 metrics.set_handshake_age(&session, seconds);
             }
-        }
-    }
-
-    fn measure_credentials(&self) {
-        let shell = self.shell();
-        let (catalog, in_use) = (shell.store.catalog(), shell.store.in_use());
-        for credential in &catalog.records().credentials {
-            let count = in_use.credential(credential.id);
-            shell.metrics.set_in_use(credential.id, count, catalog.limit(credential));
         }
     }
 }

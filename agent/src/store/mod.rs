@@ -98,6 +98,7 @@ pub struct Store {
     catalog: watch::Receiver<Arc<Catalog>>,
     in_use: watch::Receiver<Arc<InUseSnapshot>>,
     tunnel_ids: Arc<AtomicU64>,
+    starts: u32,
 }
 
 impl Store {
@@ -106,7 +107,7 @@ impl Store {
     pub fn open(path: &Path, key: MasterKey) -> Result<Self, OpenError> {
         let failed = |source| OpenError::Sql { path: path.to_owned(), source };
         let db = file::open(path, &key)?;
-        let first_tunnel_id = first_tunnel_id(&db).map_err(failed)?;
+        let starts = count_start(&db).map_err(failed)?;
         let shelf = Shelf::load(&db, key)
             .map_err(|source| OpenError::Load { path: path.to_owned(), source })?;
         let held = lease::restore(&db).map_err(failed)?;
@@ -119,7 +120,8 @@ impl Store {
             .name(String::from("store-writer"))
             .spawn(move || writer::run(desk, Queue::new(queue)))
             .map_err(OpenError::Thread)?;
-        Ok(Self { jobs, catalog, in_use, tunnel_ids: Arc::new(AtomicU64::new(first_tunnel_id)) })
+        let tunnel_ids = Arc::new(AtomicU64::new(u64::from(starts) << 32));
+        Ok(Self { jobs, catalog, in_use, tunnel_ids, starts })
     }
 
     /// The catalog as it is now.
@@ -243,6 +245,11 @@ impl Store {
         self.shared("read the sessions", |db, _| session::all(db)).await
     }
 
+    /// How often this store was opened, this time included.
+    pub fn starts(&self) -> u32 {
+        self.starts
+    }
+
     /// A number that no tunnel of this store has had, not even before a restart.
     pub fn next_tunnel_id(&self) -> u64 {
         self.tunnel_ids.fetch_add(1, Ordering::Relaxed)
@@ -332,10 +339,8 @@ fn in_savepoint<T>(
 }
 
 /// Counts this start; the count is the high half of its tunnels' numbers.
-fn first_tunnel_id(db: &Connection) -> rusqlite::Result<u64> {
-    let starts: u32 =
-        db.query_row("UPDATE meta SET starts = starts + 1 RETURNING starts", [], |row| row.get(0))?;
-    Ok(u64::from(starts) << 32)
+fn count_start(db: &Connection) -> rusqlite::Result<u32> {
+    db.query_row("UPDATE meta SET starts = starts + 1 RETURNING starts", [], |row| row.get(0))
 }
 
 #[cfg(test)]

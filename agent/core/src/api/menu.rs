@@ -135,6 +135,17 @@ pub struct ConnectionList {
     pub keys: Vec<KeyUse>,
 }
 
+impl ConnectionList {
+    /// What is in use.
+    #[must_use]
+    pub fn only_in_use(mut self) -> Self {
+        self.connections.retain(|credential| credential.in_use > 0);
+        self.accounts.retain(|account| account.in_use > 0);
+        self.keys.retain(|key| key.in_use > 0);
+        self
+    }
+}
+
 /// `GET /v1/gateways:resolve`: the gateway somebody means by a name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct GatewayRef {
