@@ -21,6 +21,7 @@ pub mod transport;
 pub mod vnet;
 
 mod bell;
+mod confinement;
 mod connection;
 mod counting;
 mod crew;
@@ -71,7 +72,8 @@ pub enum Error {
 /// [`protocol::Command::Bye`] or has been gone for 10 s.
 ///
 /// The caller has dropped its privileges. What this changes it changes for the process (not
-/// dumpable, no core, as many files as allowed) and for the threads it starts (no new privileges).
+/// dumpable, no core, as many files as allowed, no system call but those of `confinement`) and for
+/// the threads it starts (no new privileges).
 pub fn run(listener: OwnedFd, options: Options) -> Result<(), Error> {
     process::forbid_new_privileges().map_err(Error::Harden)?;
     process::harden_self().map_err(Error::Harden)?;

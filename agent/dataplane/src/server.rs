@@ -5,10 +5,12 @@ use std::os::fd::OwnedFd;
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
+use egress_linux::seccomp::ConfineError;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 
 use crate::bell::Bell;
+use crate::confinement::give_up_other_calls;
 use crate::counting::Counting;
 use crate::crew::{Crew, Ended};
 use crate::line::Line;
@@ -29,6 +31,9 @@ pub enum Error {
         #[source]
         source: io::Error,
     },
+    /// It could not give up what packets do not take.
+    #[error(transparent)]
+    Confine(#[from] ConfineError),
     /// It cannot wait any more.
     #[error("wait for control")]
     Wait(#[source] io::Error),
@@ -49,6 +54,7 @@ impl From<Ended> for Error {
 /// Serves control on a listening, non-blocking socket for as long as there is a reason to.
 pub fn serve(listener: OwnedFd, workers: usize) -> Result<(), Error> {
     let mut server = Server::new(listener, workers)?;
+    give_up_other_calls()?;
     while !server.is_finished() {
         server.wait()?;
         server.line.accept();

@@ -13,6 +13,7 @@ pub mod peer;
 pub mod process;
 pub mod ready;
 pub mod resolv;
+pub mod seccomp;
 pub mod seqpacket;
 pub mod tun;
 pub mod udp;

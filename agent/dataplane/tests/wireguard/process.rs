@@ -189,13 +189,20 @@ fn an_impossible_request_is_refused_with_a_reason() {
     assert_eq!(scene.control.hello(), [TUNNEL], "the tunnel is as it was");
 }
 
+/// A thread with a filter of system calls.
+const FILTERED: &str = "Seccomp:\t2";
+
 fn it_has_no_privilege_and_cannot_be_read_or_dumped() {
     let data_plane = DataPlane::start();
     data_plane.control().hello();
     let proc = format!("/proc/{}", data_plane.process.id());
     let status = std::fs::read_to_string(format!("{proc}/status")).unwrap();
-    for line in ["Uid:\t65534\t65534", "CapEff:\t0000000000000000", "NoNewPrivs:\t1"] {
+    for line in ["Uid:\t65534\t65534", "CapEff:\t0000000000000000", "NoNewPrivs:\t1", FILTERED] {
         assert!(status.contains(line), "{status}");
+    }
+    for thread in std::fs::read_dir(format!("{proc}/task")).unwrap() {
+        let status = std::fs::read_to_string(thread.unwrap().path().join("status")).unwrap();
+        assert!(status.contains(FILTERED), "{status}");
     }
     let limits = std::fs::read_to_string(format!("{proc}/limits")).unwrap();
     let core = limits.lines().find(|line| line.starts_with("Max core file size")).unwrap();

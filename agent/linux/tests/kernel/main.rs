@@ -11,6 +11,7 @@ mod nft;
 mod peer;
 mod process;
 mod resolv;
+mod seccomp;
 mod seqpacket;
 mod tun;
 mod udp;
