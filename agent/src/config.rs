@@ -239,7 +239,7 @@ impl Default for Wireguard {
             device: DevicePlacement::Moved,
             mark: 0,
             buffer: 4 << 20,
-            offload: Offload::Off,
+            offload: Offload::Auto,
             burst: 32,
         }
     }
