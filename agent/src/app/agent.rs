@@ -23,7 +23,7 @@ pub struct Host {
     /// The sessions.
     pub manager: Manager,
     /// The catalog and the leases.
-    pub store: Store,
+    pub store: Arc<dyn Store>,
 }
 
 impl Agent for Host {

@@ -18,7 +18,11 @@ type Counts = BTreeMap<CredentialId, (u32, Option<u32>)>;
 /// Publishes changes from now on until `stop` or until the store is closed.
 ///
 /// What changes several times before it is looked at is told once, with its newest value.
-pub async fn announce(store: Store, events: Events, stop: CancellationToken) -> io::Result<()> {
+pub async fn announce(
+    store: Arc<dyn Store>,
+    events: Events,
+    stop: CancellationToken,
+) -> io::Result<()> {
     let (mut catalogs, mut uses) = (store.subscribe(), store.watch_in_use());
     let mut catalog = catalogs.borrow_and_update().clone();
     let mut counts = counts(&catalog, &uses.borrow_and_update());
@@ -80,7 +84,7 @@ mod tests {
 
     use super::*;
     use crate::control::events::Subscription;
-    use crate::store::MasterKey;
+    use crate::store::{MasterKey, SqliteStore};
 
     async fn next(reader: &mut Subscription) -> Event {
         let next = tokio::time::timeout(Duration::from_secs(20), reader.next());
@@ -91,7 +95,8 @@ mod tests {
     async fn changes_of_the_catalog_and_of_counts_are_told() {
         let dir = tempfile::tempdir().unwrap();
         let store = dir.path().join("state/store.sqlite");
-        let store = Store::open(&store, MasterKey::generate()).unwrap();
+        let store: Arc<dyn Store> =
+            Arc::new(SqliteStore::open(&store, MasterKey::generate()).unwrap());
         let (events, stop) = (Events::starting_at(1), CancellationToken::new());
         let mut reader = events.subscribe(None);
         let task = tokio::spawn(announce(store.clone(), events, stop.clone()));

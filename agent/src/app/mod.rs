@@ -27,7 +27,7 @@ use crate::control::server::{self, Server};
 use crate::metrics::Metrics;
 use crate::report::Reporter;
 use crate::session::{Deaths, HealthBoard, Manager, Shell};
-use crate::store::{MasterKey, Store};
+use crate::store::{MasterKey, SqliteStore, Store};
 use crate::tunnel::dataplane::{Dataplane, Launch};
 use crate::tunnel::wireguard::Wireguard;
 
@@ -43,7 +43,7 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     prepare::directories(&config)?;
     let stop = stop_signal()?;
     let key = MasterKey::load_or_create(&config.store_key_path())?;
-    let store = Store::open(&config.store_path(), key)?;
+    let store: Arc<dyn Store> = Arc::new(SqliteStore::open(&config.store_path(), key)?);
     let events = Events::default();
     let metrics = Metrics::new();
     let boot_id = egress_linux::netns::boot_id().context("read this boot's id")?;
@@ -78,7 +78,7 @@ fn launch(config: &Config) -> Launch {
 
 fn shell(
     config: &Config,
-    store: &Store,
+    store: &Arc<dyn Store>,
     dataplane: &Dataplane,
     events: &Events,
     metrics: Metrics,
@@ -110,7 +110,7 @@ impl Serving {
     fn start(
         config: &Config,
         manager: &Manager,
-        store: Store,
+        store: Arc<dyn Store>,
         events: Events,
         reporter: Option<Reporter>,
     ) -> anyhow::Result<Self> {

@@ -12,6 +12,7 @@ mod tests;
 
 use std::io;
 use std::pin::pin;
+use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use egress_core::backoff::Backoff;
@@ -56,7 +57,7 @@ pub struct Reporter {
     key: Secret<Vec<u8>>,
     host_id: String,
     boot_id: String,
-    store: Store,
+    store: Arc<dyn Store>,
     metrics: Metrics,
 }
 
@@ -66,7 +67,7 @@ impl Reporter {
     pub fn new(
         settings: &config::Report,
         boot_id: String,
-        store: Store,
+        store: Arc<dyn Store>,
         metrics: Metrics,
     ) -> Result<Option<Self>, Error> {
         if !settings.is_on() {

@@ -16,7 +16,7 @@ use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::rustls::pki_types::PrivateKeyDer;
 
 use super::*;
-use crate::store::MasterKey;
+use crate::store::{MasterKey, SqliteStore};
 
 const KEY: &[u8] = b"0123456789abcdef0123456789abcdef";
 const YES: &[u8] = b"HTTP/1.1 204 No Content\r\n\r\n";
@@ -245,7 +245,7 @@ async fn nobody_listening_is_an_error_at_once() {
 /// A store and the reporter of it, running.
 struct Scene {
     dir: TempDir,
-    store: Store,
+    store: Arc<dyn Store>,
     metrics: Metrics,
     stop: CancellationToken,
 }
@@ -254,7 +254,7 @@ impl Scene {
     fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("state/store.sqlite");
-        let store = Store::open(&path, MasterKey::generate()).unwrap();
+        let store = Arc::new(SqliteStore::open(&path, MasterKey::generate()).unwrap());
         Self { dir, store, metrics: Metrics::new(), stop: CancellationToken::new() }
     }
 

@@ -46,7 +46,7 @@ pub fn gateway_of(catalog: &Catalog, gateway: GatewayId) -> Result<(&Provider, &
 
 /// Takes a lease for the request and makes its profile.
 pub async fn claim(
-    store: &Store,
+    store: &dyn Store,
     request: &AttachRequest,
 ) -> Result<(CredentialId, Profile), Refusal> {
     let catalog = store.catalog();
@@ -74,7 +74,11 @@ pub async fn claim(
     Ok((credential, profile(&catalog, gateway, credential)?))
 }
 
-async fn claim_one(store: &Store, session: &SessionId, offer: &Offer) -> Result<Claim, Refusal> {
+async fn claim_one(
+    store: &dyn Store,
+    session: &SessionId,
+    offer: &Offer,
+) -> Result<Claim, Refusal> {
     let claimed = store.claim(session.clone(), offer.candidates.clone()).await;
     claimed.map_err(|error| unavailable(&error))
 }

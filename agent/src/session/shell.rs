@@ -1,5 +1,7 @@
 //! What every session's driver works with.
 
+use std::sync::Arc;
+
 use tokio::sync::Semaphore;
 
 use super::{Deaths, HealthBoard};
@@ -12,7 +14,7 @@ use crate::tunnel::wireguard::Wireguard;
 /// What every session's driver works with.
 pub struct Shell {
     /// Rows, leases, the catalog.
-    pub store: Store,
+    pub store: Arc<dyn Store>,
     /// Makes tunnels.
     pub wireguard: Wireguard,
     /// Where namespaces may be, how many sessions there may be.

@@ -74,7 +74,7 @@ async fn close(hands: &mut Hands) -> Result<(), Refusal> {
 
 async fn claim(hands: &mut Hands) -> Result<(), Refusal> {
     let started = Instant::now();
-    let claimed = selection::claim(&hands.shell.store, &hands.row.request).await;
+    let claimed = selection::claim(&*hands.shell.store, &hands.row.request).await;
     hands.timings.select = milliseconds(started);
     let (credential, profile) = claimed?;
     hands.row.credential = Some(credential);

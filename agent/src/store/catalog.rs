@@ -1,28 +1,16 @@
-//! Changing the catalog: checked whole, written whole, then seen by everybody at once.
+//! The catalog in memory, beside its tables: written whole, then seen by everybody at once.
 
 use std::sync::Arc;
 
-use egress_core::api::ApplyReport;
-use egress_core::catalog::{Catalog, Document, Plan};
-use egress_core::fault::{Faults, Finding};
+use egress_core::catalog::Catalog;
+use egress_core::fault::Faults;
 use rusqlite::{Connection, TransactionBehavior};
 use tokio::sync::watch;
-use uuid::Uuid;
 
+use super::edit::{Edit, Revision};
 use super::records::{self, RecordError};
 use super::seal::MasterKey;
 use super::{StoreError, applied};
-
-/// Why an apply changed nothing.
-#[derive(Debug, thiserror::Error)]
-pub enum ApplyError {
-    /// The document, or what it would make of the catalog, is not sound.
-    #[error("the document has faults")]
-    Faults(#[source] Faults),
-    /// The store could not do it.
-    #[error("apply to the catalog")]
-    Store(#[from] StoreError),
-}
 
 /// Why a catalog was not loaded.
 #[derive(Debug, thiserror::Error)]
@@ -53,49 +41,28 @@ impl Shelf {
         self.catalog.subscribe()
     }
 
-    /// Applies a document whole or not at all. What it reports is on disk, but for a dry run.
-    pub(super) fn apply(
+    /// Has the edit planned, and makes the catalog what it plans, on disk before this returns.
+    pub(super) fn edit(&self, db: &mut Connection, edit: Edit) -> Result<(), StoreError> {
+        let failed = |source| StoreError::failed(edit.operation, source);
+        let made = applied::by(db, &edit.source).map_err(failed)?;
+        let old = self.catalog.borrow().clone();
+        let Some(revision) = (edit.plan)(&old, &made) else { return Ok(()) };
+        self.write(db, &old, revision, &edit.source).map_err(failed)
+    }
+
+    fn write(
         &self,
         db: &mut Connection,
-        document: &Document,
-        prune: bool,
-        dry_run: bool,
-    ) -> Result<ApplyReport, ApplyError> {
-        let sql = |source| StoreError::Failed { operation: "apply to the catalog", source };
-        let source = document.source.as_deref().unwrap_or_default();
-        let (plan, findings) = self.plan(db, document, prune.then_some(source))?;
-        let report = report(&plan, findings, dry_run);
-        if !dry_run {
-            self.write(db, plan, source).map_err(sql)?;
-        }
-        Ok(report)
-    }
-
-    fn plan(
-        &self,
-        db: &Connection,
-        document: &Document,
-        prune: Option<&str>,
-    ) -> Result<(Plan, Vec<Finding>), ApplyError> {
-        let existing = self.catalog.borrow().clone();
-        let planned = document.against(existing.records(), Uuid::now_v7);
-        let (plan, mut findings) = planned.map_err(ApplyError::Faults)?;
-        let Some(source) = prune else { return Ok((plan, findings)) };
-        let sql = |error| StoreError::Failed { operation: "read what was applied", source: error };
-        let made = applied::by(db, source).map_err(sql)?;
-        let (plan, more) = plan.prune(&made).map_err(ApplyError::Faults)?;
-        findings.extend(more);
-        Ok((plan, findings))
-    }
-
-    fn write(&self, db: &mut Connection, plan: Plan, source: &str) -> rusqlite::Result<()> {
-        let old = self.catalog.borrow().clone();
+        old: &Catalog,
+        revision: Revision,
+        source: &str,
+    ) -> rusqlite::Result<()> {
         db.pragma_update(None, "synchronous", "FULL")?;
         let transaction = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        records::write(&transaction, &self.key, old.records(), plan.catalog.records())?;
-        applied::note(&transaction, source, &plan.named)?;
+        records::write(&transaction, &self.key, old.records(), revision.catalog.records())?;
+        applied::note(&transaction, source, &revision.named)?;
         transaction.commit()?;
-        self.catalog.send_replace(Arc::new(plan.catalog));
+        self.catalog.send_replace(Arc::new(revision.catalog));
         Ok(())
     }
 
@@ -105,11 +72,12 @@ impl Shelf {
         db: &mut Connection,
         next: MasterKey,
     ) -> Result<(), StoreError> {
-        let sql = |source| StoreError::Failed { operation: "rotate the master key", source };
+        let sql = |source| StoreError::failed("rotate the master key", source);
         db.pragma_update(None, "synchronous", "FULL").map_err(sql)?;
         let transaction =
             db.transaction_with_behavior(TransactionBehavior::Immediate).map_err(sql)?;
-        records::rewrap(&transaction, &self.key, &next).map_err(StoreError::Records)?;
+        records::rewrap(&transaction, &self.key, &next)
+            .map_err(|source| StoreError::failed("rotate the master key", source))?;
         transaction.commit().map_err(sql)?;
         self.key = next;
         // Keys wrapped by the former master key are not left in the log.
@@ -117,16 +85,5 @@ impl Shelf {
             tracing::warn!(%error, "the former master key still opens what the store's log keeps");
         }
         Ok(())
-    }
-}
-
-fn report(plan: &Plan, findings: Vec<Finding>, dry_run: bool) -> ApplyReport {
-    ApplyReport {
-        dry_run,
-        created: plan.created.clone(),
-        updated: plan.updated.clone(),
-        removed: plan.removed.clone(),
-        unchanged: plan.unchanged,
-        findings,
     }
 }

@@ -24,7 +24,7 @@ fn refusal(fixture: &Fixture, make: impl FnOnce(&Path)) -> OpenError {
     if path.is_file() {
         chmod(&path, 0o600);
     }
-    let error = Store::open(&path, fixture.key.clone()).unwrap_err();
+    let error = SqliteStore::open(&path, fixture.key.clone()).unwrap_err();
     assert!(
         error.to_string().contains(path.to_str().unwrap()),
         "it does not name the file: {error}"
@@ -54,7 +54,7 @@ async fn a_store_that_others_could_reach_is_refused_with_the_fix() {
         [(path.as_path(), 0o640, "600"), (path.parent().unwrap(), 0o750, "700")]
     {
         chmod(what, mode);
-        let error = Store::open(&path, fixture.key.clone()).unwrap_err();
+        let error = SqliteStore::open(&path, fixture.key.clone()).unwrap_err();
         assert!(matches!(error, OpenError::Exposed { .. }), "{error}");
         assert!(error.to_string().contains(&format!("chmod {fix}")), "{error}");
         chmod(what, mode & 0o700);
@@ -127,7 +127,7 @@ async fn another_master_key_is_refused_and_both_are_named() {
     let fixture = Fixture::new();
     fixture.open().close().await;
     let other = MasterKey::generate();
-    let error = Store::open(&fixture.path(), other.clone()).unwrap_err();
+    let error = SqliteStore::open(&fixture.path(), other.clone()).unwrap_err();
     assert!(matches!(error, OpenError::WrongKey { .. }), "{error}");
     for id in [other.id(), fixture.key.id()] {
         assert!(error.to_string().contains(&id.to_string()), "{error}");
@@ -140,7 +140,7 @@ async fn one_agent_at_a_time_has_the_store() {
     let store = fixture.open();
     let path = fixture.path();
     let key = fixture.key.clone();
-    let second = tokio::task::spawn_blocking(move || Store::open(&path, key).unwrap_err());
+    let second = tokio::task::spawn_blocking(move || SqliteStore::open(&path, key).unwrap_err());
     let error = second.await.unwrap();
     assert!(matches!(error, OpenError::InUse { .. }), "{error}");
     store.close().await;

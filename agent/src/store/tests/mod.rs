@@ -1,11 +1,12 @@
-//! A store, used as the agent uses it.
+//! A store, used as the agent uses it: the suite that every engine passes, and what is SQLite's own.
 
-mod catalog;
+mod bounds;
+mod documents;
 mod files;
-mod histories;
-mod leases;
-mod sessions;
+mod memory;
+mod sealing;
 mod speed;
+mod suite;
 
 use std::fs;
 use std::os::unix::fs::DirBuilderExt;
@@ -17,8 +18,17 @@ use egress_core::id::{CredentialId, SessionId};
 use tempfile::TempDir;
 
 use super::*;
+pub use documents::*;
 
-/// A store in a directory of its own, and the key that opens it.
+/// Where a store lies: what is opened again is the same one.
+pub trait Ground {
+    fn new() -> Self;
+    fn open(&self) -> Arc<dyn Store>;
+    /// What is left when the agent is killed now.
+    fn crashed(&self) -> Self;
+}
+
+/// An SQLite store in a directory of its own, and the key that opens it.
 pub struct Fixture {
     dir: TempDir,
     pub key: MasterKey,
@@ -26,7 +36,8 @@ pub struct Fixture {
 
 impl Fixture {
     pub fn new() -> Self {
-        Self { dir: tempfile::tempdir().unwrap(), key: MasterKey::generate() }
+        // In memory: thousands of stores are opened, each of which waits for its disk several times.
+        Self { dir: tempfile::tempdir_in("/dev/shm").unwrap(), key: MasterKey::generate() }
     }
 
     pub fn path(&self) -> PathBuf {
@@ -37,8 +48,8 @@ impl Fixture {
         self.dir.path().join("store.key")
     }
 
-    pub fn open(&self) -> Store {
-        Store::open(&self.path(), self.key.clone()).unwrap()
+    pub fn open(&self) -> SqliteStore {
+        SqliteStore::open(&self.path(), self.key.clone()).unwrap()
     }
 
     /// The files as they are now, in another directory: what `kill -9` leaves.
@@ -58,6 +69,20 @@ impl Fixture {
     pub fn on_disk(&self) -> Vec<u8> {
         let files = fs::read_dir(self.path().parent().unwrap()).unwrap();
         files.flat_map(|file| fs::read(file.unwrap().path()).unwrap()).collect()
+    }
+}
+
+impl Ground for Fixture {
+    fn new() -> Self {
+        Self::new()
+    }
+
+    fn open(&self) -> Arc<dyn Store> {
+        Arc::new(self.open())
+    }
+
+    fn crashed(&self) -> Self {
+        self.crashed()
     }
 }
 

@@ -8,9 +8,8 @@ use egress_core::wireguard::ConflictKey;
 
 use super::*;
 
-#[tokio::test]
-async fn a_claim_takes_the_first_candidate_with_room() {
-    let store = Fixture::new().open();
+async fn a_claim_takes_the_first_candidate_with_room<G: Ground>() {
+    let store = G::new().open();
     let candidates = vec![candidate(1, Some(1)), candidate(2, Some(1))];
     let first = store.claim(session("a"), candidates.clone()).await.unwrap();
     let second = store.claim(session("b"), candidates.clone()).await.unwrap();
@@ -19,9 +18,8 @@ async fn a_claim_takes_the_first_candidate_with_room() {
     assert_eq!(third, Claim::LimitReached);
 }
 
-#[tokio::test]
-async fn the_same_session_gets_the_same_lease_and_counts_once() {
-    let store = Fixture::new().open();
+async fn the_same_session_gets_the_same_lease_and_counts_once<G: Ground>() {
+    let store = G::new().open();
     let first = store.claim(session("a"), vec![candidate(1, Some(1))]).await.unwrap();
     let again = store.claim(session("a"), vec![candidate(1, Some(1))]).await.unwrap();
     assert_eq!(first, again);
@@ -30,9 +28,8 @@ async fn the_same_session_gets_the_same_lease_and_counts_once() {
     assert_eq!(elsewhere, Claim::HoldsAnother { credential: credential(1) });
 }
 
-#[tokio::test]
-async fn sixty_four_claimants_on_a_limit_of_eight_make_exactly_eight() {
-    let store = Fixture::new().open();
+async fn sixty_four_claimants_on_a_limit_of_eight_make_exactly_eight<G: Ground>() {
+    let store = G::new().open();
     let claims = (0..64).map(|nth| {
         let store = store.clone();
         tokio::spawn(async move {
@@ -47,9 +44,8 @@ async fn sixty_four_claimants_on_a_limit_of_eight_make_exactly_eight() {
     assert_eq!(store.in_use().credential(credential(1)), 8);
 }
 
-#[tokio::test]
-async fn a_key_that_is_live_is_not_given_twice_and_the_next_candidate_is_tried() {
-    let store = Fixture::new().open();
+async fn a_key_that_is_live_is_not_given_twice_and_the_next_candidate_is_tried<G: Ground>() {
+    let store = G::new().open();
     let keyed = |number, key| Candidate {
         conflict_keys: vec![ConflictKey([key; 32])],
         ..candidate(number, None)
@@ -65,9 +61,8 @@ async fn a_key_that_is_live_is_not_given_twice_and_the_next_candidate_is_tried()
     assert_eq!(credential_of(&free), credential(2));
 }
 
-#[tokio::test]
-async fn credentials_of_one_account_share_its_limit() {
-    let store = Fixture::new().open();
+async fn credentials_of_one_account_share_its_limit<G: Ground>() {
+    let store = G::new().open();
     let provider = ProviderId::from_bytes([1; 16]);
     let shared = |number| Candidate {
         account: Some((provider, String::from("acme"))),
@@ -84,9 +79,8 @@ async fn credentials_of_one_account_share_its_limit() {
     assert_eq!(credential_of(&taken), credential(2));
 }
 
-#[tokio::test]
-async fn a_lowered_limit_drains_and_a_raised_one_gives_room() {
-    let store = Fixture::new().open();
+async fn a_lowered_limit_drains_and_a_raised_one_gives_room<G: Ground>() {
+    let store = G::new().open();
     for name in ["a", "b", "c"] {
         store.claim(session(name), vec![candidate(1, Some(3))]).await.unwrap();
     }
@@ -100,9 +94,8 @@ async fn a_lowered_limit_drains_and_a_raised_one_gives_room() {
     assert_eq!(credential_of(&raised), credential(1));
 }
 
-#[tokio::test]
-async fn a_cooling_slot_counts_until_its_time_is_over_also_after_a_restart() {
-    let fixture = Fixture::new();
+async fn a_cooling_slot_counts_until_its_time_is_over_also_after_a_restart<G: Ground>() {
+    let fixture = G::new();
     let store = fixture.open();
     store.claim(session("a"), vec![candidate(1, Some(1))]).await.unwrap();
     store.release(&session("a"), Duration::from_millis(700)).await.unwrap();
@@ -123,18 +116,12 @@ async fn a_cooling_slot_counts_until_its_time_is_over_also_after_a_restart() {
     assert_eq!(credential_of(&late), credential(1));
 }
 
-#[tokio::test]
-async fn one_call_that_fails_does_not_undo_its_neighbours() {
-    let store = Fixture::new().open();
-    let good = store.claim(session("a"), vec![candidate(1, None)]);
-    let bad = store.shared("fail on purpose", |db, changes| {
-        db.execute("DELETE FROM lease", [])?;
-        changes.push(Change::Freed { lease: 1 });
-        db.execute("SELECT nonsense", [])
-    });
-    let (good, bad) = tokio::join!(good, bad);
-    assert_eq!(credential_of(&good.unwrap()), credential(1));
-    assert!(matches!(bad, Err(StoreError::Failed { .. })), "{bad:?}");
-    assert_eq!(store.leases().await.unwrap().len(), 1);
-    assert_eq!(store.in_use().credential(credential(1)), 1);
+on_every_engine! {
+    a_claim_takes_the_first_candidate_with_room
+    the_same_session_gets_the_same_lease_and_counts_once
+    sixty_four_claimants_on_a_limit_of_eight_make_exactly_eight
+    a_key_that_is_live_is_not_given_twice_and_the_next_candidate_is_tried
+    credentials_of_one_account_share_its_limit
+    a_lowered_limit_drains_and_a_raised_one_gives_room
+    a_cooling_slot_counts_until_its_time_is_over_also_after_a_restart
 }

@@ -115,16 +115,16 @@ fn name(number: u8) -> SessionId {
     session(&format!("s{number}"))
 }
 
-struct Run {
-    fixture: Fixture,
-    store: Store,
+struct Run<G> {
+    ground: G,
+    store: Arc<dyn Store>,
     model: Model,
 }
 
-impl Run {
+impl<G: Ground> Run<G> {
     fn new() -> Self {
-        let fixture = Fixture::new();
-        Self { store: fixture.open(), fixture, model: Model::default() }
+        let ground = G::new();
+        Self { store: ground.open(), ground, model: Model::default() }
     }
 
     async fn take(&mut self, step: Step) {
@@ -148,12 +148,12 @@ impl Run {
                 self.model.held.retain(|session, _| rows.contains(session));
             }
             Step::Reopen => {
-                self.store.clone().close().await;
-                self.store = self.fixture.open();
+                self.store.close().await;
+                self.store = self.ground.open();
             }
             Step::Crash => {
-                self.fixture = self.fixture.crashed();
-                self.store = self.fixture.open();
+                self.ground = self.ground.crashed();
+                self.store = self.ground.open();
             }
         }
         self.check().await;
@@ -190,21 +190,30 @@ impl Run {
     }
 }
 
+fn no_history_breaks_a_limit_or_loses_a_slot<G: Ground>(steps: Vec<Step>) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let mut run = Run::<G>::new();
+        for step in steps {
+            run.take(step).await;
+        }
+        for session in 0..8 {
+            run.take(Step::Release { session }).await;
+        }
+        assert_eq!(*run.store.in_use(), InUseSnapshot::default());
+    });
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 1_000, ..ProptestConfig::default() })]
 
     #[test]
-    fn no_history_breaks_a_limit_or_loses_a_slot(steps in prop::collection::vec(step(), 1..60)) {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        runtime.block_on(async {
-            let mut run = Run::new();
-            for step in steps {
-                run.take(step).await;
-            }
-            for session in 0..8 {
-                run.take(Step::Release { session }).await;
-            }
-            assert_eq!(*run.store.in_use(), InUseSnapshot::default());
-        });
+    fn no_history_breaks_a_limit_in_memory(steps in prop::collection::vec(step(), 1..60)) {
+        no_history_breaks_a_limit_or_loses_a_slot::<Memory>(steps);
+    }
+
+    #[test]
+    fn no_history_breaks_a_limit_in_sqlite(steps in prop::collection::vec(step(), 1..60)) {
+        no_history_breaks_a_limit_or_loses_a_slot::<Fixture>(steps);
     }
 }
