@@ -7,7 +7,7 @@ pub(super) const APPLICATION_ID: i32 = 0x4547_5253;
 
 /// Every migration, oldest first; a file's `user_version` counts those it has had. Never change
 /// one that was released: add the next.
-const MIGRATIONS: [&str; 1] = [include_str!("schema_1.sql")];
+const MIGRATIONS: [&str; 2] = [include_str!("schema_1.sql"), include_str!("schema_2.sql")];
 
 /// The version of a file that has had every migration.
 #[allow(clippy::cast_possible_truncation, clippy::cast_possible_wrap, reason = "a handful")]

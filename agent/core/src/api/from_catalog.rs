@@ -21,6 +21,7 @@ impl From<&Provider> for ProviderRecord {
             key_sharing: provider.key_sharing,
             selection: provider.selection,
             release_delay_s: provider.release_delay_s,
+            snapshot_version: provider.snapshot_version,
         }
     }
 }
@@ -37,6 +38,7 @@ impl From<&Gateway> for GatewayRecord {
             external_id: gateway.external_id.clone(),
             version: gateway.version,
             expected_exit: gateway.expected_exit.clone(),
+            withdrawn: gateway.withdrawn.is_some(),
         }
     }
 }
@@ -77,6 +79,7 @@ impl From<&Credential> for CredentialRecord {
             mtu: overrides.mtu,
             has_preshared_key: overrides.preshared_key.is_some(),
             version: credential.version,
+            withdrawn: credential.withdrawn.is_some(),
         }
     }
 }

@@ -42,6 +42,9 @@ pub struct ProviderRecord {
     pub selection: SelectionPolicy,
     /// Seconds a slot stays taken after an unclean end.
     pub release_delay_s: u32,
+    /// The version of the snapshot that its plugin service pushed last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub snapshot_version: Option<u64>,
 }
 
 /// A gateway, without its config text: that may hold keys.
@@ -67,6 +70,9 @@ pub struct GatewayRecord {
     /// What the world should see traffic come from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expected_exit: Option<ExpectedExit>,
+    /// Its plugin service no longer has it, which disabled it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub withdrawn: bool,
 }
 
 /// Which gateways of its provider a record allows.
@@ -148,6 +154,9 @@ pub struct CredentialRecord {
     pub has_preshared_key: bool,
     /// Grows with every change.
     pub version: u64,
+    /// Its plugin service no longer has it, which disabled it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub withdrawn: bool,
 }
 
 /// What is launched.

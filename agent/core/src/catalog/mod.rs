@@ -17,7 +17,7 @@ pub use document::{
 pub use model::{
     Credential, CredentialSecret, Egress, ExpectedExit, Gateway, GatewayScope, KeySharing, Mapping,
     OnHooks, Owner, Provider, ProviderType, SelectionPolicy, Subject, WireguardOverrides,
-    Workspace,
+    Withdrawn, Workspace,
 };
 pub use record_id::RecordId;
 pub use select::{Candidate, InUse, Offer, explain, offers};

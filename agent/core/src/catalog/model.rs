@@ -98,6 +98,16 @@ pub struct Provider {
     pub selection: SelectionPolicy,
     /// Seconds a slot stays taken after an unclean end, while the VPN server still counts it.
     pub release_delay_s: u32,
+    /// The version of the snapshot that its plugin service pushed last.
+    pub snapshot_version: Option<u64>,
+}
+
+/// The newest snapshot of a plugin service has left a record out, which disabled it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Withdrawn {
+    /// It was enabled when it went, and nobody has switched it since: the next snapshot that has
+    /// it enables it again.
+    pub was_enabled: bool,
 }
 
 /// One way out: a VPN server with a place on the map.
@@ -125,6 +135,8 @@ pub struct Gateway {
     pub version: u64,
     /// What the world should see traffic come from.
     pub expected_exit: Option<ExpectedExit>,
+    /// Its plugin service no longer has it.
+    pub withdrawn: Option<Withdrawn>,
 }
 
 impl fmt::Debug for Gateway {
@@ -248,6 +260,8 @@ pub struct Credential {
     pub account: Option<String>,
     /// Grows with every change.
     pub version: u64,
+    /// Its plugin service no longer has it.
+    pub withdrawn: Option<Withdrawn>,
 }
 
 /// Whether a workspace may run without a gateway.

@@ -42,6 +42,7 @@ pub fn provider(n: u128) -> Provider {
         key_sharing: KeySharing::Exclusive,
         selection: SelectionPolicy::Id,
         release_delay_s: 0,
+        snapshot_version: None,
     }
 }
 
@@ -81,6 +82,7 @@ pub fn gateway(n: u128, provider: u128) -> Gateway {
         external_id: None,
         version: 1,
         expected_exit: None,
+        withdrawn: None,
     }
 }
 
@@ -125,6 +127,7 @@ pub fn credential(n: u128, provider: u128, owned_by: &str) -> Credential {
         overrides: WireguardOverrides::default(),
         account: None,
         version: 1,
+        withdrawn: None,
     }
 }
 

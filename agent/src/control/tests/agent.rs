@@ -189,6 +189,7 @@ impl Agent for MemoryAgent {
             key_sharing: KeySharing::Exclusive,
             selection: SelectionPolicy::LeastUsed,
             release_delay_s: 0,
+            snapshot_version: Some(7),
         }])
     }
 
@@ -206,6 +207,7 @@ impl Agent for MemoryAgent {
                 addresses: vec!["192.0.2.0/24".parse().unwrap()],
                 country: Some("SE".into()),
             }),
+            withdrawn: true,
         }])
     }
 
@@ -237,6 +239,7 @@ impl Agent for MemoryAgent {
             mtu: Some(1_420),
             has_preshared_key: true,
             version: 2,
+            withdrawn: true,
         }])
     }
 

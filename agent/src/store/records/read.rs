@@ -5,7 +5,7 @@ use std::num::NonZeroU32;
 
 use egress_core::catalog::{
     Credential, CredentialSecret, Gateway, GatewayScope, Mapping, Owner, Provider, Records,
-    WireguardOverrides, Workspace,
+    WireguardOverrides, Withdrawn, Workspace,
 };
 use egress_core::id::{CredentialId, GatewayId, MappingId, ProviderId};
 use rusqlite::types::FromSqlError;
@@ -71,6 +71,7 @@ fn provider(row: &Row<'_>) -> rusqlite::Result<Provider> {
         key_sharing: row.get::<_, Word<_>>("key_sharing")?.0,
         selection: row.get::<_, Word<_>>("selection")?.0,
         release_delay_s: row.get("release_delay_s")?,
+        snapshot_version: row.get::<_, Option<Bits>>("snapshot_version")?.map(|bits| bits.0),
     })
 }
 
@@ -89,6 +90,7 @@ fn gateway(row: &Row<'_>, key: &MasterKey) -> Result<Gateway, RecordError> {
         external_id: row.get("external_id")?,
         version: row.get::<_, Bits>("version")?.0,
         expected_exit: row.get::<_, Option<Json<_>>>("expected_exit")?.map(|exit| exit.0),
+        withdrawn: withdrawn(row)?,
     })
 }
 
@@ -123,6 +125,7 @@ fn credential(
         overrides: overrides(row, &key)?,
         account: row.get("account")?,
         version: row.get::<_, Bits>("version")?.0,
+        withdrawn: withdrawn(row)?,
     })
 }
 
@@ -133,6 +136,11 @@ fn workspace(row: &Row<'_>) -> rusqlite::Result<Workspace> {
         override_egress_gateways: row.get("override_egress_gateways")?,
         version: row.get::<_, Bits>("version")?.0,
     })
+}
+
+fn withdrawn(row: &Row<'_>) -> rusqlite::Result<Option<Withdrawn>> {
+    let was_enabled: Option<bool> = row.get("withdrawn")?;
+    Ok(was_enabled.map(|was_enabled| Withdrawn { was_enabled }))
 }
 
 fn owner(row: &Row<'_>) -> rusqlite::Result<Owner> {

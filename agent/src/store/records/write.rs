@@ -6,7 +6,7 @@ use egress_core::catalog::{
     Credential, CredentialSecret, Gateway, GatewayScope, Mapping, Owner, Provider, Records,
     Workspace,
 };
-use egress_core::id::{CredentialId, GatewayId};
+use egress_core::id::{CredentialId, GatewayId, ProviderId};
 use rusqlite::{Connection, named_params};
 
 use crate::store::columns::{Bits, Json, Word};
@@ -85,8 +85,9 @@ impl<'a, T: PartialEq> Difference<'a, T> {
 
 const PROVIDER: &str = "INSERT INTO provider (id, name, kind, enabled, managed, \
     enable_new_managed_gateways, external_id, version, split, on_hooks, key_sharing, selection, \
-    release_delay_s) VALUES (:id, :name, :kind, :enabled, :managed, :enable_new, :external_id, \
-    :version, :split, :on_hooks, :key_sharing, :selection, :release_delay_s)";
+    release_delay_s, snapshot_version) VALUES (:id, :name, :kind, :enabled, :managed, :enable_new, \
+    :external_id, :version, :split, :on_hooks, :key_sharing, :selection, :release_delay_s, \
+    :snapshot_version)";
 
 fn insert_provider(db: &Connection, provider: &Provider) -> rusqlite::Result<()> {
     db.prepare_cached(PROVIDER)?.execute(named_params! {
@@ -103,14 +104,15 @@ fn insert_provider(db: &Connection, provider: &Provider) -> rusqlite::Result<()>
         ":key_sharing": Word(provider.key_sharing),
         ":selection": Word(provider.selection),
         ":release_delay_s": provider.release_delay_s,
+        ":snapshot_version": provider.snapshot_version.map(Bits),
     })?;
     Ok(())
 }
 
 const GATEWAY: &str = "INSERT INTO gateway (id, provider_id, name, country, city, enabled, \
-    external_id, version, expected_exit, key_id, record_key, sealed_config) VALUES (:id, \
+    external_id, version, expected_exit, withdrawn, key_id, record_key, sealed_config) VALUES (:id, \
     :provider_id, :name, :country, :city, :enabled, :external_id, :version, :expected_exit, \
-    :key_id, :record_key, :sealed_config)";
+    :withdrawn, :key_id, :record_key, :sealed_config)";
 
 fn insert_gateway(db: &Connection, key: &MasterKey, gateway: &Gateway) -> rusqlite::Result<()> {
     let (record_key, wrapped) = key.new_record_key(Record::new("gateway", &gateway.id));
@@ -124,6 +126,7 @@ fn insert_gateway(db: &Connection, key: &MasterKey, gateway: &Gateway) -> rusqli
         ":external_id": gateway.external_id,
         ":version": Bits(gateway.version),
         ":expected_exit": gateway.expected_exit.as_ref().map(Json),
+        ":withdrawn": gateway.withdrawn.map(|withdrawn| withdrawn.was_enabled),
         ":key_id": key.id().0,
         ":record_key": wrapped,
         ":sealed_config": record_key.seal("config", gateway.config.as_bytes()),
@@ -151,11 +154,11 @@ fn insert_mapping(db: &Connection, mapping: &Mapping) -> rusqlite::Result<()> {
 }
 
 const CREDENTIAL: &str = "INSERT INTO credential (id, provider_id, name, enabled, owner_kind, \
-    owner, all_gateways, max_active, external_id, account, version, addresses, dns, mtu, \
+    owner, all_gateways, max_active, external_id, account, version, withdrawn, addresses, dns, mtu, \
     secret_kind, username, key_id, record_key, sealed_secret, sealed_preshared_key) VALUES (:id, \
     :provider_id, :name, :enabled, :owner_kind, :owner, :all_gateways, :max_active, :external_id, \
-    :account, :version, :addresses, :dns, :mtu, :secret_kind, :username, :key_id, :record_key, \
-    :sealed_secret, :sealed_preshared_key)";
+    :account, :version, :withdrawn, :addresses, :dns, :mtu, :secret_kind, :username, :key_id, \
+    :record_key, :sealed_secret, :sealed_preshared_key)";
 
 fn insert_credential(
     db: &Connection,
@@ -178,6 +181,7 @@ fn insert_credential(
         ":external_id": credential.external_id,
         ":account": credential.account,
         ":version": Bits(credential.version),
+        ":withdrawn": credential.withdrawn.map(|withdrawn| withdrawn.was_enabled),
         ":addresses": Json(&credential.overrides.addresses),
         ":dns": Json(&credential.overrides.dns),
         ":mtu": credential.overrides.mtu,
@@ -261,6 +265,7 @@ pub(in crate::store) fn rewrap(
 ) -> Result<(), super::RecordError> {
     rewrap_table(db, "gateway", old, new, |id| GatewayId::from_bytes(id).to_string())?;
     rewrap_table(db, "credential", old, new, |id| CredentialId::from_bytes(id).to_string())?;
+    rewrap_table(db, "snapshot", old, new, |id| ProviderId::from_bytes(id).to_string())?;
     db.execute("UPDATE meta SET key_id = ?1", [new.id().0])?;
     Ok(())
 }

@@ -110,6 +110,7 @@ impl<F: FnMut() -> Uuid> Merge<F> {
             key_sharing: entry.key_sharing,
             selection: entry.selection,
             release_delay_s: entry.release_delay_s,
+            snapshot_version: None,
         };
         self.put(provider, format!("provider {}", entry.name), path);
     }
@@ -130,6 +131,7 @@ impl<F: FnMut() -> Uuid> Merge<F> {
             external_id: entry.external_id.clone(),
             version: 0,
             expected_exit: entry.expected_exit.clone(),
+            withdrawn: None,
         };
         let label = format!("gateway {}/{}", self.name_of(provider), entry.name);
         self.put(gateway, label, path);
@@ -194,6 +196,7 @@ impl<F: FnMut() -> Uuid> Merge<F> {
             overrides,
             account: entry.account.clone(),
             version: 0,
+            withdrawn: None,
         };
         let label = format!("credential {}/{}", self.name_of(provider), entry.name);
         self.put(credential, label, path);
@@ -226,6 +229,7 @@ impl<F: FnMut() -> Uuid> Merge<F> {
     fn replace<R: Record>(&mut self, at: usize, mut record: R, label: String) {
         let old = &mut R::list(&mut self.records)[at];
         *record.version() = *old.version();
+        record.inherit(old);
         if *old == record {
             self.outcome.unchanged += 1;
             return;

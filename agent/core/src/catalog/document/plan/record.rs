@@ -1,6 +1,6 @@
 //! What the five kinds of records have in common.
 
-use crate::catalog::model::{Credential, Gateway, Mapping, Owner, Provider, Workspace};
+use crate::catalog::model::{Credential, Gateway, Mapping, Owner, Provider, Withdrawn, Workspace};
 use crate::catalog::{RecordId, Records};
 use crate::id::ProviderId;
 
@@ -19,6 +19,8 @@ pub(super) trait Record: Clone + PartialEq {
     fn id(&self) -> RecordId;
     fn name(&self) -> Name;
     fn version(&mut self) -> &mut u64;
+    /// Takes over what no entry says of a record, from its former form.
+    fn inherit(&mut self, _former: &Self) {}
     /// The list of its kind.
     fn list(records: &mut Records) -> &mut Vec<Self>;
 }
@@ -34,6 +36,10 @@ impl Record for Provider {
 
     fn version(&mut self) -> &mut u64 {
         &mut self.version
+    }
+
+    fn inherit(&mut self, former: &Self) {
+        self.snapshot_version = former.snapshot_version;
     }
 
     fn list(records: &mut Records) -> &mut Vec<Self> {
@@ -52,6 +58,10 @@ impl Record for Gateway {
 
     fn version(&mut self) -> &mut u64 {
         &mut self.version
+    }
+
+    fn inherit(&mut self, former: &Self) {
+        self.withdrawn = withdrawn(former.withdrawn, former.enabled != self.enabled);
     }
 
     fn list(records: &mut Records) -> &mut Vec<Self> {
@@ -90,6 +100,10 @@ impl Record for Credential {
         &mut self.version
     }
 
+    fn inherit(&mut self, former: &Self) {
+        self.withdrawn = withdrawn(former.withdrawn, former.enabled != self.enabled);
+    }
+
     fn list(records: &mut Records) -> &mut Vec<Self> {
         &mut records.credentials
     }
@@ -111,4 +125,9 @@ impl Record for Workspace {
     fn list(records: &mut Records) -> &mut Vec<Self> {
         &mut records.workspaces
     }
+}
+
+/// A record that somebody has switched stays as they left it when a snapshot has it again.
+fn withdrawn(former: Option<Withdrawn>, switched: bool) -> Option<Withdrawn> {
+    former.map(|Withdrawn { was_enabled }| Withdrawn { was_enabled: was_enabled && !switched })
 }
