@@ -17,17 +17,18 @@ const OPAQUE_MAX: usize = 1024;
 /// The most bytes an OpenVPN or custom config or a custom credential may have.
 const TEXT_MAX: usize = 256 * 1024;
 
-/// Checks records that are sorted by their keys. Gives what was found and, beside each gateway,
-/// its parsed WireGuard config.
+/// Checks records that are sorted by their keys, with the public key beside each WireGuard
+/// credential. Gives what was found and, beside each gateway, its parsed WireGuard config.
 pub(super) fn check(
     records: &Records,
+    public_keys: &[Option<[u8; 32]>],
     place: &dyn Fn(&RecordId) -> Option<String>,
 ) -> (Vec<Finding>, Vec<Option<GatewayConfig>>) {
     let mut check = Check::new(records, place);
     check.providers();
     let configs = check.gateways();
     check.mappings();
-    check.credentials(&configs);
+    check.credentials(public_keys, &configs);
     check.workspaces();
     (check.findings, configs)
 }
@@ -122,12 +123,12 @@ impl<'a> Check<'a> {
         }
     }
 
-    fn credentials(&mut self, configs: &[Option<GatewayConfig>]) {
+    fn credentials(&mut self, public_keys: &[Option<[u8; 32]>], configs: &[Option<GatewayConfig>]) {
         let without_address = self.gateways_without_address(configs);
         let mut ids = BTreeSet::new();
         let mut names = BTreeSet::new();
         let mut secrets = BTreeMap::new();
-        for credential in &self.records.credentials {
+        for (credential, key) in self.records.credentials.iter().zip(public_keys) {
             let at = RecordId::Credential(credential.id);
             self.name(&credential.name, &at);
             self.unique(ids.insert(credential.id), "id", &at);
@@ -139,7 +140,7 @@ impl<'a> Check<'a> {
             if let Some(provider) = self.provider(credential.provider_id, &at) {
                 self.credential(credential, provider, &without_address);
             }
-            if let Some(identity) = credential::identity(credential) {
+            if let Some(identity) = credential::identity(credential, key.as_ref()) {
                 let first = *secrets.entry(identity).or_insert(credential);
                 self.secret_is_new(credential, first);
             }

@@ -98,9 +98,9 @@ impl Catalog {
     /// The same, with other names for records in findings, where `place` has one.
     fn checked(mut records: Records, place: &dyn Fn(&RecordId) -> Option<String>) -> Checked<Self> {
         records.sort();
-        let (findings, wireguard) = check::check(&records, place);
+        let public_keys: Vec<_> = records.credentials.iter().map(public_key).collect();
+        let (findings, wireguard) = check::check(&records, &public_keys, place);
         unless_faulty(findings, || {
-            let public_keys = records.credentials.iter().map(public_key).collect();
             let index = Index::new(&records);
             Self { records, wireguard, public_keys, index }
         })

@@ -140,10 +140,11 @@ impl<'a, U: InUse> Asking<'a, U> {
         let mut candidates = Vec::new();
         let mut reasons = Vec::new();
         for held in held {
-            match self.judge(way, &held) {
-                Ok(()) => candidates.push(self.candidate(way, &held)),
-                Err(against) => reasons.push(against.why(held.credential)),
+            let against = self.judge(way, &held);
+            if against.is_empty() {
+                candidates.push(self.candidate(way, &held));
             }
+            reasons.extend(against.into_iter().map(|it| it.why(held.credential)));
         }
         (candidates, reasons)
     }
@@ -184,7 +185,7 @@ impl<'a, U: InUse> Asking<'a, U> {
             let provider = held.credential.provider_id;
             let provider = reaches.get_mut(&provider).zip(self.catalog.provider(provider));
             let Some((reach, provider)) = provider else { continue };
-            if judge::fits(provider, held.credential).is_ok() && self.has_room(&held).is_ok() {
+            if judge::fits(provider, held.credential) && self.has_room(&held).is_ok() {
                 reach.opened.add(&held.credential.gateways, held);
             }
         }
@@ -193,8 +194,7 @@ impl<'a, U: InUse> Asking<'a, U> {
 
     fn reaches_way(&self, reach: &Reach<'_>, way: &Way<'_>) -> bool {
         let id = way.gateway.id;
-        let opens =
-            |held: &Held<'_>| way.opened_by(held).is_ok() && self.has_free_key(way, held).is_ok();
+        let opens = |held: &Held<'_>| way.opened_by(held) && self.has_free_key(way, held).is_ok();
         way.gateway.enabled && reach.mapped.has(id) && reach.opened.of(id).any(opens)
     }
 

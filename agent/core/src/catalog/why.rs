@@ -145,6 +145,24 @@ enum Weight {
 }
 
 impl Why {
+    /// The credential that it is about.
+    fn credential(&self) -> Option<CredentialId> {
+        match self {
+            Self::NoSuchGateway
+            | Self::ProviderDisabled
+            | Self::GatewayDisabled
+            | Self::NoMapping
+            | Self::OverriddenByWorkspace
+            | Self::NoCredential => None,
+            Self::CredentialDisabled { credential, .. }
+            | Self::CredentialNotFor { credential, .. }
+            | Self::SecretDoesNotFit { credential, .. }
+            | Self::NoAddress { credential, .. }
+            | Self::LimitReached { credential, .. }
+            | Self::KeyInUse { credential, .. } => Some(*credential),
+        }
+    }
+
     fn weight(&self) -> Weight {
         match self {
             Self::NoSuchGateway => Weight::Gateway(Code::NoSuchGateway),
@@ -166,7 +184,11 @@ impl Why {
 /// The one code for all reasons: `limit_reached` where every credential that would do is at its
 /// limit, `key_in_use` where at least one is only kept back by its key.
 pub fn code(reasons: &[Why]) -> Code {
-    let weights: Vec<_> = reasons.iter().map(Why::weight).collect();
+    let would_do = |reason: &Why| {
+        let same = |it: &&Why| it.credential() == reason.credential();
+        !reasons.iter().filter(same).any(|it| it.weight() == Weight::Credential)
+    };
+    let weights: Vec<_> = reasons.iter().filter(|it| would_do(it)).map(Why::weight).collect();
     let gateway = weights.iter().find_map(|weight| match weight {
         Weight::Gateway(code) => Some(*code),
         Weight::Credential | Weight::Merge | Weight::Limit | Weight::Key => None,

@@ -106,6 +106,29 @@ fn all_reasons_come_at_once() {
 }
 
 #[test]
+fn all_that_must_be_changed_about_a_credential_is_told_at_once() {
+    let records = spoilt(|it| {
+        it.gateways[0].config = config(9).replace("Address = 10.0.0.2", "");
+        it.credentials[0].enabled = false;
+        it.credentials[0].gateways = selected(&[2]);
+        it.credentials[0].limit = NonZeroU32::new(1);
+    });
+    let mut counts = Counts::default();
+    counts.credentials.insert(credential_id(1), 1);
+    let (credential, name) = (credential_id(1), "c1".to_owned());
+    let reasons = ask(records, &counts).unwrap_err();
+    assert_eq!(
+        reasons,
+        [
+            Why::CredentialDisabled { credential, name: name.clone() },
+            Why::CredentialNotFor { credential, name: name.clone() },
+            Why::NoAddress { credential, name },
+        ]
+    );
+    assert_eq!(why::code(&reasons), Code::NotOffered, "it would not do if it had an address");
+}
+
+#[test]
 fn mapping_and_credential_need_not_have_the_same_owner() {
     for mapping in ["user:ann", "group:staff", "group:All Users", "workspace:firefox"] {
         for credential in ["user:ann", "group:staff", "group:All Users", "workspace:firefox"] {
@@ -321,6 +344,19 @@ fn an_empty_selection_and_a_shared_secret_are_warnings_at_entry() {
             (Severity::Warning, Some(credential.as_str()))
         ]
     );
+}
+
+#[test]
+fn private_keys_that_differ_only_where_nobody_looks_are_the_same_key() {
+    let records = spoilt(|it| {
+        it.credentials.push(credential(2, 1, "user:ann"));
+        let mut key = *private_key(1).expose();
+        key[0] |= 0b111;
+        it.credentials[1].secret = CredentialSecret::PrivateKey(Secret::new(key));
+    });
+    let (catalog, findings) = egress_core::catalog::Catalog::new(records).unwrap();
+    assert_eq!(catalog.public_key(credential_id(1)), catalog.public_key(credential_id(2)));
+    assert_eq!(findings.iter().map(|it| it.severity).collect::<Vec<_>>(), [Severity::Warning]);
 }
 
 fn scope() -> impl Strategy<Value = GatewayScope> {

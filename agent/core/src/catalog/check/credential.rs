@@ -22,12 +22,15 @@ pub(super) enum Identity<'a> {
     Key(&'a [u8; 32]),
 }
 
-pub(super) fn identity(credential: &Credential) -> Option<Identity<'_>> {
+pub(super) fn identity<'a>(
+    credential: &'a Credential,
+    public_key: Option<&'a [u8; 32]>,
+) -> Option<Identity<'a>> {
     match &credential.secret {
         CredentialSecret::UserPassword { username, .. } => {
             Some(Identity::Login(credential.provider_id, username))
         }
-        CredentialSecret::PrivateKey(key) => Some(Identity::Key(key.expose())),
+        CredentialSecret::PrivateKey(_) => public_key.map(Identity::Key),
         CredentialSecret::Custom(_) => None,
     }
 }

@@ -45,12 +45,15 @@ impl Against {
 }
 
 impl<U: InUse> Asking<'_, U> {
-    /// The first thing against a credential; what will pass by itself comes last.
-    pub(super) fn judge(&self, way: &Way<'_>, held: &Held<'_>) -> Result<(), Against> {
-        fits(way.provider, held.credential)?;
-        way.opened_by(held)?;
-        self.has_room(held)?;
-        self.has_free_key(way, held)
+    /// What is against a credential: all that somebody must change before it can be used; where
+    /// there is nothing, the first thing that will pass by itself.
+    pub(super) fn judge(&self, way: &Way<'_>, held: &Held<'_>) -> Vec<Against> {
+        let lasting: Vec<_> = way.against(held).collect();
+        if !lasting.is_empty() {
+            return lasting;
+        }
+        let passing = self.has_room(held).and_then(|()| self.has_free_key(way, held));
+        passing.err().into_iter().collect()
     }
 
     pub(super) fn has_room(&self, held: &Held<'_>) -> Result<(), Against> {
@@ -70,27 +73,32 @@ impl<U: InUse> Asking<'_, U> {
 }
 
 /// Whether a credential can be used at a provider at all.
-pub(super) fn fits(provider: &Provider, credential: &Credential) -> Result<(), Against> {
-    if !credential.enabled {
-        return Err(Against::Disabled);
-    }
-    if !credential.secret.fits(provider.kind) {
-        return Err(Against::DoesNotFit);
-    }
-    Ok(())
+pub(super) fn fits(provider: &Provider, credential: &Credential) -> bool {
+    credential.enabled && credential.secret.fits(provider.kind)
 }
 
 impl Way<'_> {
-    /// Whether a credential opens this gateway, and the two can be merged.
-    pub fn opened_by(&self, held: &Held<'_>) -> Result<(), Against> {
-        if !held.credential.gateways.allows(self.gateway.id) {
-            return Err(Against::NotForGateway);
-        }
-        let has_address = self.config.is_none_or(|config| !config.addresses.is_empty());
-        if !has_address && held.credential.overrides.addresses.is_empty() {
-            return Err(Against::NoAddress);
-        }
-        Ok(())
+    /// Whether a credential that [`fits`] opens this gateway, and the two can be merged.
+    pub fn opened_by(&self, held: &Held<'_>) -> bool {
+        held.credential.gateways.allows(self.gateway.id) && self.has_address(held)
+    }
+
+    /// All that is against a credential, whatever is in use.
+    fn against(&self, held: &Held<'_>) -> impl Iterator<Item = Against> {
+        let credential = held.credential;
+        let fits = credential.secret.fits(self.provider.kind);
+        let conditions = [
+            (credential.enabled, Against::Disabled),
+            (fits, Against::DoesNotFit),
+            (credential.gateways.allows(self.gateway.id), Against::NotForGateway),
+            (!fits || self.has_address(held), Against::NoAddress),
+        ];
+        conditions.into_iter().filter(|(holds, _)| !holds).map(|(_, against)| against)
+    }
+
+    fn has_address(&self, held: &Held<'_>) -> bool {
+        let config_has = self.config.is_none_or(|config| !config.addresses.is_empty());
+        config_has || !held.credential.overrides.addresses.is_empty()
     }
 
     pub fn conflict_keys(&self, held: &Held<'_>) -> impl Iterator<Item = ConflictKey> {
