@@ -6,5 +6,6 @@ mod lab;
 mod large;
 mod menu;
 mod mistakes;
+mod model;
 mod records;
 mod selection;
