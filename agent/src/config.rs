@@ -1,7 +1,9 @@
 //! `agent.toml`: every setting, its default, and what it may be.
 
+mod certificate;
 mod report;
 mod roles;
+mod tls;
 
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -9,8 +11,10 @@ use std::path::{Path, PathBuf};
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use serde::{Deserialize, Serialize};
 
+pub use self::certificate::{CertificateName, InvalidCertificateName, Kind as CertificateNameKind};
 pub use self::report::Report;
 pub use self::roles::{Members, Name, Roles};
+pub use self::tls::Tls;
 
 /// The whole file. Every key has a default; an unknown one is an error.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -20,7 +24,7 @@ pub struct Config {
     pub run_dir: PathBuf,
     /// The store and its key. Made with mode 0700.
     pub state_dir: PathBuf,
-    /// The launchers' and operators' socket.
+    /// Where the API is.
     pub api: Api,
     /// Who may make which calls.
     pub roles: Roles,
@@ -49,6 +53,8 @@ pub struct Api {
     /// Name or number of the group that may connect to it. A group this host does not know leaves
     /// it to root.
     pub group: String,
+    /// Callers elsewhere.
+    pub tls: Tls,
 }
 
 /// `[metrics]`
@@ -187,7 +193,7 @@ impl Default for Config {
 
 impl Default for Api {
     fn default() -> Self {
-        Self { socket: PathBuf::new(), group: "egress".into() }
+        Self { socket: PathBuf::new(), group: "egress".into(), tls: Tls::default() }
     }
 }
 
@@ -333,7 +339,7 @@ impl Config {
             (self.dataplane.workers <= 64, "dataplane.workers: expected at most 64"),
         ];
         let faults = checks.iter().filter(|(ok, _)| !ok).map(|(_, fault)| (*fault).to_owned());
-        faults.chain(self.report.faults()).collect()
+        faults.chain(self.api.tls.faults()).chain(self.report.faults()).collect()
     }
 
     /// The API's socket.

@@ -8,6 +8,7 @@ pub mod control;
 pub mod ctl;
 pub mod demo;
 pub mod metrics;
+pub mod private_file;
 pub mod report;
 pub mod session;
 pub mod store;

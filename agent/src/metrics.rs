@@ -56,6 +56,12 @@ pub struct Metrics {
     pub report_pending: IntGauge,
     /// Seconds since the epoch at which it last took a message; 0 is never.
     pub report_success: IntGauge,
+    /// When the API's certificate over TCP ends, in seconds since the epoch; 0 is none.
+    pub tls_expiry: IntGauge,
+    /// Whether the files of `[api.tls]` are not what is in use, because they cannot be.
+    pub tls_rejected: IntGauge,
+    /// Connections over TCP that never became callers, by reason.
+    pub tls_refused: IntCounterVec,
     sessions: IntGaugeVec,
     attach_seconds: HistogramVec,
     handshake_age: GaugeVec,
@@ -87,6 +93,16 @@ impl Metrics {
             report_success: gauge(
                 "report_last_success_timestamp_seconds",
                 "When report.url last took a message.",
+            ),
+            tls_expiry: gauge(
+                "tls_certificate_expiry_timestamp_seconds",
+                "When the certificate of [api.tls] in use ends.",
+            ),
+            tls_rejected: gauge("tls_files_rejected", "1 while [api.tls]'s files are not usable."),
+            tls_refused: counter(
+                "tls_refused_connections_total",
+                "Connections to [api.tls] that never became callers, by reason.",
+                &["reason"],
             ),
             sessions: gauges("sessions", "Sessions, by state.", &["state"]),
             attach_seconds: histogram(),
@@ -124,7 +140,8 @@ impl Metrics {
         let Self { attach_seconds, handshake_age, traffic, in_use, limit, .. } = self;
         let Self { account_in_use, account_limit, .. } = self;
         let Self { report_failures, report_pending, report_success, .. } = self;
-        let one: [Box<dyn Collector>; 14] = [
+        let Self { tls_expiry, tls_rejected, tls_refused, .. } = self;
+        let one: [Box<dyn Collector>; 17] = [
             Box::new(build),
             Box::new(refusals.clone()),
             Box::new(reconnects.clone()),
@@ -132,6 +149,9 @@ impl Metrics {
             Box::new(report_failures.clone()),
             Box::new(report_pending.clone()),
             Box::new(report_success.clone()),
+            Box::new(tls_expiry.clone()),
+            Box::new(tls_rejected.clone()),
+            Box::new(tls_refused.clone()),
             Box::new(sessions.clone()),
             Box::new(attach_seconds.clone()),
             Box::new(handshake_age.clone()),

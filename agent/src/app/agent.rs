@@ -12,7 +12,7 @@ use egress_core::id::{GatewayId, SessionId};
 
 use super::catalog_view as show;
 use crate::control::agent::{Agent, ApplyMode, Attached};
-use crate::control::roles::Caller;
+use crate::control::caller::Caller;
 use crate::session::{Manager, gateway_view};
 use crate::store::{ApplyError, Store};
 use crate::telemetry::chain;

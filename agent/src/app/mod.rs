@@ -3,6 +3,7 @@
 mod agent;
 mod announce;
 mod catalog_view;
+mod listening;
 mod prepare;
 
 use std::io;
@@ -11,11 +12,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::Context as _;
-use listenfd::ListenFd;
 use sd_notify::NotifyState;
-use tokio::net::{TcpListener, UnixListener};
-use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::Semaphore;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::{Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info};
 
@@ -23,7 +22,9 @@ use self::agent::Host;
 use crate::admin::{self, Admin};
 use crate::config::Config;
 use crate::control::events::Events;
-use crate::control::server::{self, Server};
+use crate::control::server::Server;
+use crate::control::tls::Keeper;
+use crate::control::{tls, unix};
 use crate::metrics::Metrics;
 use crate::report::Reporter;
 use crate::session::{Deaths, HealthBoard, Manager, Shell};
@@ -38,22 +39,27 @@ const LAST_REPLIES: Duration = Duration::from_secs(2);
 /// that hold privileges.
 ///
 /// On SIGTERM and SIGINT attaches that are under way end, sealed; sessions that stand are left to
-/// the data plane, and the next start takes them up.
+/// the data plane, and the next start takes them up. SIGHUP has the files of `[api.tls]` read
+/// again.
 pub async fn run(config: Config) -> anyhow::Result<()> {
     prepare::directories(&config)?;
-    let stop = stop_signal()?;
+    let (stop, hangup) = (stop_signal()?, signal(SignalKind::hangup())?);
     let key = MasterKey::load_or_create(&config.store_key_path())?;
     let store: Arc<dyn Store> = Arc::new(SqliteStore::open(&config.store_path(), key)?);
     let events = Events::default();
     let metrics = Metrics::new();
     let boot_id = egress_linux::netns::boot_id().context("read this boot's id")?;
+    let keeper = keeper(&config, &metrics)?;
     let reporter = Reporter::new(&config.report, boot_id.clone(), store.clone(), metrics.clone())?;
     let (dataplane, carried) = Dataplane::start(launch(&config), metrics.clone()).await?;
     let shell = shell(&config, &store, &dataplane, &events, metrics, boot_id)?;
     let manager = Manager::new(shell);
     manager.reconcile(&carried).await?;
     manager.follow_the_host().context("watch the host's links")?;
-    let serving = Serving::start(&config, &manager, store.clone(), events, reporter)?;
+    let mut serving = Serving::start(&config, &manager, store.clone(), events, reporter)?;
+    if let Some(keeper) = keeper {
+        serving.open_to_others(&config, keeper, hangup, manager.shell().metrics.clone())?;
+    }
     info!(version = env!("CARGO_PKG_VERSION"), "ready");
     // Nobody listens where there is no systemd.
     let _ = sd_notify::notify(&[NotifyState::Ready]);
@@ -65,6 +71,14 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     let _ = dataplane.bye().await;
     store.close().await;
     info!("stopped");
+    Ok(())
+}
+
+/// Says what is wrong with the files that a configuration names, without using them.
+pub fn check(config: &Config) -> anyhow::Result<()> {
+    if config.api.tls.is_on() {
+        tls::check(&config.api.tls)?;
+    }
     Ok(())
 }
 
@@ -99,8 +113,16 @@ fn shell(
     })
 }
 
+/// The certificates of the API over TCP, where it is wanted.
+fn keeper(config: &Config, metrics: &Metrics) -> anyhow::Result<Option<Keeper>> {
+    let tls = &config.api.tls;
+    let keeper = tls.is_on().then(|| Keeper::start(tls.clone(), metrics.clone())).transpose();
+    keeper.context("take the files of [api.tls]")
+}
+
 /// What answers on sockets.
 struct Serving {
+    server: Server,
     ready: Arc<AtomicBool>,
     cancel: CancellationToken,
     tasks: tokio::task::JoinSet<io::Result<()>>,
@@ -121,18 +143,35 @@ impl Serving {
             tasks.spawn(reporter.run(cancel.clone()));
         }
         let host = Host { manager: manager.clone(), store };
-        let server = Server::new(host, events, &config.roles);
-        let listener = api_listener(config)?;
-        tasks.spawn(server::serve(listener, server, cancel.clone()));
+        let server = Server::new(host, events, &config.roles, cancel.clone());
+        tasks.spawn(unix::serve(listening::api(config)?, server.clone()));
         if !config.metrics.listen.is_empty() {
-            let listener = std::net::TcpListener::bind(&config.metrics.listen)
-                .with_context(|| format!("listen on metrics.listen, {}", config.metrics.listen))?;
-            listener.set_nonblocking(true)?;
+            let listener = listening::tcp("metrics.listen", &config.metrics.listen)?;
             let admin = Admin { manager: manager.clone(), ready: Arc::clone(&ready) };
-            let listener = TcpListener::from_std(listener)?;
             tasks.spawn(admin::serve(listener, admin, cancel.clone()));
         }
-        Ok(Self { ready, cancel, tasks })
+        Ok(Self { server, ready, cancel, tasks })
+    }
+
+    fn open_to_others(
+        &mut self,
+        config: &Config,
+        keeper: Keeper,
+        mut hangup: Signal,
+        metrics: Metrics,
+    ) -> anyhow::Result<()> {
+        let listener = listening::tcp("api.tls.listen", &config.api.tls.listen)?;
+        self.tasks.spawn(tls::serve(listener, keeper.in_use(), self.server.clone(), metrics));
+        let (reread_tx, reread) = watch::channel(());
+        self.tasks.spawn(keeper.run(reread, self.cancel.clone()));
+        let cancel = self.cancel.clone();
+        self.tasks.spawn(async move {
+            while let Some(Some(())) = cancel.run_until_cancelled(hangup.recv()).await {
+                reread_tx.send_replace(());
+            }
+            Ok(())
+        });
+        Ok(())
     }
 
     async fn stop(mut self, manager: &Manager, within: Duration) {
@@ -144,17 +183,6 @@ impl Serving {
         let ended = async { while self.tasks.join_next().await.is_some() {} };
         let _ = tokio::time::timeout(LAST_REPLIES, ended).await;
     }
-}
-
-/// The API's listener: the one that systemd holds across restarts, else our own.
-fn api_listener(config: &Config) -> anyhow::Result<UnixListener> {
-    let passed = ListenFd::from_env().take_unix_listener(0).context("take systemd's socket")?;
-    let listener = match passed {
-        Some(listener) => listener,
-        None => prepare::api_socket(config)?,
-    };
-    listener.set_nonblocking(true)?;
-    Ok(UnixListener::from_std(listener)?)
 }
 
 fn stop_signal() -> io::Result<impl Future<Output = ()>> {

@@ -77,7 +77,7 @@ fn main() -> ExitCode {
 fn control(arguments: &Arguments) -> anyhow::Result<()> {
     let config = configuration(arguments)?;
     if arguments.check {
-        return Ok(());
+        return app::check(&config);
     }
     telemetry::start(&config.log);
     egress_linux::process::harden_self().context("keep secrets out of core dumps")?;

@@ -1,6 +1,8 @@
-//! `[roles]`: users and groups by name or number.
+//! `[roles]`: users and groups by name or number, certificates by their names.
 
 use serde::{Deserialize, Serialize};
+
+use super::certificate::CertificateName;
 
 /// `[roles]` of `agent.toml`: who has which role.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -31,7 +33,8 @@ impl Default for Roles {
     }
 }
 
-/// Who has a role: these users, and whoever is in one of these groups.
+/// Who has a role: these users, whoever is in one of these groups, and over TCP whoever has a
+/// certificate with one of these names.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Members {
@@ -39,6 +42,8 @@ pub struct Members {
     pub users: Vec<Name>,
     /// Groups by name or number; primary and supplementary groups count alike.
     pub groups: Vec<Name>,
+    /// Certificates, each by one of its names.
+    pub certificates: Vec<CertificateName>,
 }
 
 /// A user or group as configured.

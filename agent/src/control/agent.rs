@@ -7,7 +7,7 @@ use egress_core::api::{
 use egress_core::catalog::Subject;
 use egress_core::id::{GatewayId, SessionId};
 
-use super::roles::Caller;
+use super::caller::Caller;
 
 /// What the API can ask of the agent. Every call may be made many times at once, and every one
 /// bounds its own time: the server gives up waiting a little later and answers for it.

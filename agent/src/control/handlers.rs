@@ -16,12 +16,12 @@ use serde_json::{Map, Value};
 use utoipa::openapi::OpenApi;
 
 use super::agent::{Agent, ApplyMode};
+use super::caller::Caller;
 use super::calls::Call;
 use super::document;
 use super::extract::{Id, JsonBody, Query};
 use super::problem::Rejection;
 use super::queries::{ApplyQuery, DetachQuery, OffersQuery, ResolveQuery};
-use super::roles::Caller;
 use super::shared::Shared;
 
 type Reply<T> = Result<Json<T>, Rejection>;

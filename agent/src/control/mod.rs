@@ -1,9 +1,11 @@
-//! The agent's API: HTTP and JSON over a unix socket.
+//! The agent's API: HTTP and JSON over a unix socket, and over TCP with TLS.
 //!
-//! [`server`] answers for an [`agent::Agent`]; [`client`] is the other end. Who may call what is
+//! [`server`] answers for an [`agent::Agent`], at the doors [`unix`] and [`tls`]; [`client`] is the
+//! other end. Who may call what is
 //! decided in [`roles`], what happened is told through [`events`].
 
 pub mod agent;
+pub mod caller;
 pub mod calls;
 pub mod client;
 mod document;
@@ -17,6 +19,8 @@ mod routes;
 pub mod server;
 mod shared;
 mod stream;
+pub mod tls;
+pub mod unix;
 
 #[cfg(test)]
 mod tests;

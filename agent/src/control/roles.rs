@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use nix::unistd::{Gid, Group, Uid, User};
 
 use super::calls::Call;
-use crate::config::{Members, Name, Roles};
+use crate::config::{CertificateName, Members, Name, Roles};
 
 /// What a caller may be. Somebody may have several roles, and may do what any of them may.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -61,33 +61,17 @@ impl Role {
     }
 }
 
-/// Who is at the other end of a connection, as the kernel says: its credentials when it connected.
+/// [`Roles`] with numbers for names, to be asked for each connection.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Caller {
-    /// Its process.
-    pub pid: i32,
-    /// Its user.
-    pub uid: u32,
-    /// What it may be; empty is a stranger.
-    pub roles: BTreeSet<Role>,
-}
+pub struct RoleTable(Vec<Row>);
 
-impl Caller {
-    /// Whether one of its roles may make this call.
-    pub fn may(&self, call: Call) -> bool {
-        self.roles.iter().any(|role| role.may(call))
-    }
-
-    /// Its roles as the audit log and refusals name them.
-    pub fn role_names(&self) -> String {
-        let names: Vec<_> = self.roles.iter().map(|role| role.as_str()).collect();
-        names.join("+")
-    }
-}
-
-/// [`Roles`] as numbers, to be asked for each connection.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RoleTable(Vec<(Role, BTreeSet<u32>, BTreeSet<u32>)>);
+struct Row {
+    role: Role,
+    users: BTreeSet<u32>,
+    groups: BTreeSet<u32>,
+    certificates: BTreeSet<CertificateName>,
+}
 
 impl RoleTable {
     /// Looks the names up on this host, and says which it does not know: nobody has a role by
@@ -99,7 +83,8 @@ impl RoleTable {
                 let members = members(roles, role);
                 let users = numbers(&members.users, "user", user_number, &mut unknown);
                 let groups = numbers(&members.groups, "group", group_number, &mut unknown);
-                (role, users, groups)
+                let certificates = members.certificates.iter().cloned().collect();
+                Row { role, users, groups, certificates }
             })
             .to_vec();
         (Self(rows), unknown)
@@ -107,10 +92,16 @@ impl RoleTable {
 
     /// The roles of a process with this user and these groups, the primary one among them.
     pub fn of(&self, uid: u32, groups: &[u32]) -> BTreeSet<Role> {
-        let has = |(_, users, allowed): &&(Role, BTreeSet<u32>, BTreeSet<u32>)| {
-            users.contains(&uid) || groups.iter().any(|group| allowed.contains(group))
+        let has = |row: &&Row| {
+            row.users.contains(&uid) || groups.iter().any(|group| row.groups.contains(group))
         };
-        self.0.iter().filter(has).map(|(role, ..)| *role).collect()
+        self.0.iter().filter(has).map(|row| row.role).collect()
+    }
+
+    /// The roles of somebody whose certificate has these names.
+    pub fn of_certificate(&self, names: &BTreeSet<CertificateName>) -> BTreeSet<Role> {
+        let has = |row: &&Row| !row.certificates.is_disjoint(names);
+        self.0.iter().filter(has).map(|row| row.role).collect()
     }
 }
 
@@ -210,6 +201,23 @@ mod tests {
         assert_eq!(unknown, Vec::<String>::new());
         assert_eq!(table.of(1_000, &[1_000, 8, 7]), BTreeSet::from([Role::Launcher, Role::Ops]));
         assert_eq!(table.of(65_534, &[]), BTreeSet::from([Role::Ops]));
+    }
+
+    #[test]
+    fn any_of_a_certificates_names_gives_it_the_names_role() {
+        let roles: Roles = serde_json::from_str(
+            r#"{"launcher": {"certificates": ["dns:l.example.org", "cn:l"]},
+                "ops": {"certificates": ["cn:o"]}}"#,
+        )
+        .unwrap();
+        let (table, _) = RoleTable::resolve(&roles);
+        let of = |names: &[&str]| {
+            table.of_certificate(&names.iter().map(|name| name.parse().unwrap()).collect())
+        };
+        assert_eq!(of(&["cn:x", "dns:L.example.org"]), BTreeSet::from([Role::Launcher]));
+        assert_eq!(of(&["cn:o", "cn:l"]), BTreeSet::from([Role::Launcher, Role::Ops]));
+        assert_eq!(of(&["dns:o", "uri:l", "email:l"]), BTreeSet::new());
+        assert_eq!(of(&[]), BTreeSet::new());
     }
 
     #[test]

@@ -14,10 +14,10 @@ use egress_core::api::{Code, Refusal};
 use tracing::info;
 
 use super::agent::Agent;
+use super::caller::Caller;
 use super::calls::Call;
 use super::handlers;
 use super::problem::{RefusedWith, Rejection};
-use super::roles::Caller;
 use super::shared::Shared;
 use super::stream;
 
@@ -82,8 +82,11 @@ async fn admit(call: Call, caller: Arc<Caller>, request: Request, next: Next) ->
             target: "audit",
             call = call.name(),
             path = uri.path(),
-            uid = caller.uid,
-            pid = caller.pid,
+            uid = caller.identity.uid(),
+            pid = caller.identity.pid(),
+            certificate = caller.identity.certificate(),
+            fingerprint = caller.identity.fingerprint(),
+            peer = caller.identity.peer(),
             roles = %caller.role_names(),
             status = reply.status().as_u16(),
             code = refusal.map(|RefusedWith(code)| code.as_str()),
@@ -107,8 +110,8 @@ fn takes_no_query(call: Call) -> Rejection {
 
 fn forbidden(call: Call, caller: &Caller) -> Rejection {
     let detail = format!(
-        "uid {} has role {}, which may not make the call {}: [roles] of agent.toml say who may",
-        caller.uid,
+        "{} has role {}, which may not make the call {}: [roles] of agent.toml say who may",
+        caller.identity,
         caller.role_names(),
         call.name(),
     );
@@ -124,9 +127,19 @@ async fn turn_strangers_away(
     if !caller.roles.is_empty() {
         return next.run(request).await;
     }
-    let (uid, pid, path) = (caller.uid, caller.pid, request.uri().path());
-    info!(target: "audit", path, uid, pid, code = Code::Forbidden.as_str(), "API call of a stranger");
-    let detail = format!("uid {uid} has no role here: [roles] of agent.toml say who has");
+    let Caller { identity, .. } = caller.as_ref();
+    info!(
+        target: "audit",
+        path = request.uri().path(),
+        uid = identity.uid(),
+        pid = identity.pid(),
+        certificate = identity.certificate(),
+        fingerprint = identity.fingerprint(),
+        peer = identity.peer(),
+        code = Code::Forbidden.as_str(),
+        "API call of a stranger"
+    );
+    let detail = format!("{identity} has no role here: [roles] of agent.toml say who has");
     Rejection::from(Refusal::new(Code::Forbidden, detail)).into_response()
 }
 

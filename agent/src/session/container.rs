@@ -12,7 +12,7 @@ use egress_linux::netns::{Netns, OpenError};
 use egress_linux::process::PidFd;
 use tokio::task::spawn_blocking;
 
-use crate::control::roles::Caller;
+use crate::control::caller::{Caller, Identity};
 use crate::telemetry::chain;
 
 /// Opens the namespace that a caller names, if the caller may have it attached.
@@ -21,10 +21,13 @@ pub async fn open(
     roots: &[PathBuf],
     caller: &Caller,
 ) -> Result<Arc<Netns>, Refusal> {
-    let (netns, roots, uid) = (by_process(netns), roots.to_vec(), caller.uid);
+    let (netns, roots, identity) = (by_process(netns), roots.to_vec(), caller.identity.clone());
     let opened = spawn_blocking(move || match &netns {
         NetnsRef::Path(path) => Netns::open_path(path, &roots).map_err(|error| refusal(&error)),
-        NetnsRef::Pid(pid) => open_pid(*pid, uid),
+        NetnsRef::Pid(pid) => match identity {
+            Identity::Process { uid, .. } => open_pid(*pid, uid),
+            Identity::Certificate { .. } => Err(not_from_elsewhere()),
+        },
     });
     opened.await.unwrap_or_else(|_| Err(broken())).map(Arc::new)
 }
@@ -48,6 +51,15 @@ fn open_pid(pid: i32, caller: u32) -> Result<Netns, Refusal> {
     }
     let detail = format!("process {pid} is not one that uid {caller} could send a signal to");
     Err(Refusal::new(Code::Forbidden, detail))
+}
+
+/// A process number from another host may be anybody's here by now.
+fn not_from_elsewhere() -> Refusal {
+    let message = "expected a path: over TCP no process can be named";
+    let fault = Finding::fault(message).about("netns.pid");
+    let detail = "whoever names a process must be able to send it a signal, which nobody can who \
+                  calls over TCP: name the namespace by its path";
+    Refusal::new(Code::NetnsInvalid, detail).with_faults(vec![fault])
 }
 
 fn not_a_process(pid: i32) -> Refusal {

@@ -21,7 +21,7 @@ use super::selection;
 use super::shell::Shell;
 use super::view::view;
 use crate::control::agent::Attached;
-use crate::control::roles::Caller;
+use crate::control::caller::Caller;
 use crate::store::{NetnsIdentity, SessionRow};
 use crate::telemetry::chain;
 

@@ -9,7 +9,7 @@ use egress_linux::netns::Netns;
 
 use super::shell::Shell;
 use super::{container, selection};
-use crate::control::roles::Caller;
+use crate::control::caller::Caller;
 
 /// What a checked request works on.
 pub struct Prepared {

@@ -20,7 +20,7 @@ use tokio::sync::Semaphore;
 
 use super::{GATEWAY, SLOW_GATEWAY};
 use crate::control::agent::{Agent, ApplyMode, Attached};
-use crate::control::roles::Caller;
+use crate::control::caller::Caller;
 
 /// Clones are the same agent.
 #[derive(Debug, Clone)]
@@ -64,7 +64,7 @@ impl MemoryAgent {
 impl Agent for MemoryAgent {
     async fn attach(&self, request: AttachRequest, caller: Caller) -> Result<Attached, Refusal> {
         let id = request.session_id.clone();
-        self.note(format!("attach {id} by {}", caller.uid));
+        self.note(format!("attach {id} by {}", caller.identity));
         if request.gateway == Some(SLOW_GATEWAY.parse().unwrap()) {
             self.0.slow.acquire().await.unwrap().forget();
         } else if request.gateway.is_some_and(|id| id != GATEWAY.parse().unwrap()) {

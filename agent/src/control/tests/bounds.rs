@@ -7,7 +7,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::{Lab, Reply, SLOW_GATEWAY, attach_body, attach_request, refused_with};
 use crate::control::client::{Client, Error};
-use crate::control::server::CONNECTIONS_MAX;
+use crate::control::unix::CONNECTIONS_MAX;
 
 const JSON: &str = "content-type: application/json\r\n";
 

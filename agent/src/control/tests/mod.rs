@@ -1,38 +1,69 @@
-//! The API on a socket of its own, answering for an agent in memory.
+//! The API on a socket and a port of its own, answering for an agent in memory.
 
 mod agent;
+mod authority;
 mod bounds;
 mod broken;
 mod calls;
 mod document;
+mod elsewhere;
+mod exchange;
+mod log;
 mod stream;
+mod tls;
 mod who;
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use egress_core::api::{AttachRequest, Code, Problem};
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{UnixListener, UnixStream};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, UnixListener, UnixStream};
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use self::agent::MemoryAgent;
+use self::authority::{Authority, Issued, Usage};
+use self::elsewhere::Visitor;
 use super::client::{Client, Error};
 use super::events::Events;
 use super::roles::Role;
-use super::server::{Server, serve};
+use super::server::Server;
+use super::tls::Keeper;
+use super::{tls as tls_door, unix};
 use crate::config::{Members, Name, Roles};
+use crate::metrics::Metrics;
 
 /// A gateway that the agent in memory has, one it has not, and one it never gets through.
 const GATEWAY: &str = "018f0000-0000-7000-8000-000000000001";
 const NO_GATEWAY: &str = "018f0000-0000-7000-8000-00000000ffff";
 const SLOW_GATEWAY: &str = "018f0000-0000-7000-8000-000000000002";
 
-/// A server, until it is dropped.
+/// Where callers come in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Door {
+    Unix,
+    Tls,
+}
+
+impl Door {
+    const ALL: [Self; 2] = [Self::Unix, Self::Tls];
+}
+
+/// A server with both doors, until it is dropped.
 struct Lab {
     dir: TempDir,
+    /// Signs callers, and the server.
+    authority: Authority,
+    certificate: Issued,
+    /// Whoever calls over TCP.
+    caller: Issued,
+    address: SocketAddr,
+    metrics: Metrics,
+    reread: watch::Sender<()>,
     agent: MemoryAgent,
     events: Events,
     stop: CancellationToken,
@@ -45,12 +76,15 @@ impl Lab {
         Self::start_for(&[Role::Admin])
     }
 
-    /// The user who runs the tests has exactly these roles.
+    /// The user who runs the tests, and whoever calls over TCP, have exactly these roles.
     fn start_for(roles: &[Role]) -> Self {
         let me = Name::Number(nix::unistd::getuid().as_raw());
         let members = |role| {
-            let users = if roles.contains(&role) { vec![me.clone()] } else { Vec::new() };
-            Members { users, groups: Vec::new() }
+            if !roles.contains(&role) {
+                return Members::default();
+            }
+            let certificates = vec!["cn:caller".parse().unwrap()];
+            Members { users: vec![me.clone()], certificates, ..Members::default() }
         };
         let roles = Roles {
             launcher: members(Role::Launcher),
@@ -60,11 +94,37 @@ impl Lab {
         };
         let dir = tempfile::tempdir().unwrap();
         let (agent, events) = (MemoryAgent::default(), Events::starting_at(1));
-        let server = Server::new(agent.clone(), events.clone(), &roles);
         let listener = UnixListener::bind(dir.path().join("sock")).unwrap();
         let stop = CancellationToken::new();
-        let serving = tokio::spawn(serve(listener, server, stop.clone()));
-        Self { dir, agent, events, stop, served: serving }
+        let server = Server::new(agent.clone(), events.clone(), &roles, stop.clone());
+        let serving = tokio::spawn(unix::serve(listener, server.clone()));
+
+        let (authority, metrics) = (Authority::new(), Metrics::new());
+        let certificate = authority.issue(Usage::Server, "server");
+        certificate.write(dir.path(), "server");
+        std::fs::write(dir.path().join("client-ca.pem"), authority.certificate()).unwrap();
+        let caller = authority.issue(Usage::Client, "caller");
+        let keeper = Keeper::start(elsewhere::settings(dir.path()), metrics.clone()).unwrap();
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        listener.set_nonblocking(true).unwrap();
+        let address = listener.local_addr().unwrap();
+        let listener = TcpListener::from_std(listener).unwrap();
+        tokio::spawn(tls_door::serve(listener, keeper.in_use(), server, metrics.clone()));
+        let (reread, asked) = watch::channel(());
+        tokio::spawn(keeper.run(asked, stop.clone()));
+        Self {
+            dir,
+            authority,
+            certificate,
+            caller,
+            address,
+            metrics,
+            reread,
+            agent,
+            events,
+            stop,
+            served: serving,
+        }
     }
 
     fn socket(&self) -> PathBuf {
@@ -79,6 +139,11 @@ impl Lab {
         UnixStream::connect(self.socket()).await.unwrap()
     }
 
+    /// Whoever calls over TCP.
+    fn visitor(&self) -> Visitor {
+        Visitor::new(&self.authority, Some(&self.caller))
+    }
+
     /// Sends these bytes on a connection of their own and reads the reply.
     async fn send(&self, request: &[u8]) -> Reply {
         let mut stream = self.connect().await;
@@ -87,10 +152,28 @@ impl Lab {
     }
 
     async fn ask(&self, method: &str, target: &str, headers: &str, body: &str) -> Reply {
+        self.ask_at(Door::Unix, method, target, headers, body).await
+    }
+
+    async fn ask_at(
+        &self,
+        door: Door,
+        method: &str,
+        target: &str,
+        headers: &str,
+        body: &str,
+    ) -> Reply {
         let length = body.len();
         let head = format!("{method} {target} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n");
         let request = format!("{head}content-length: {length}\r\n{headers}\r\n{body}");
-        self.send(request.as_bytes()).await
+        match door {
+            Door::Unix => self.send(request.as_bytes()).await,
+            Door::Tls => {
+                let mut stream = self.visitor().connect(self.address).await.unwrap();
+                stream.write_all(request.as_bytes()).await.unwrap();
+                Reply::read(stream).await
+            }
+        }
     }
 
     async fn get(&self, target: &str) -> Reply {
@@ -104,6 +187,7 @@ impl Lab {
 
 impl Drop for Lab {
     fn drop(&mut self) {
+        self.stop.cancel();
         self.served.abort();
     }
 }
@@ -118,7 +202,7 @@ struct Reply {
 
 impl Reply {
     /// Reads until the server closes.
-    async fn read(mut stream: UnixStream) -> Self {
+    async fn read(mut stream: impl AsyncRead + Unpin) -> Self {
         let mut bytes = Vec::new();
         let whole = tokio::time::timeout(Duration::from_mins(1), stream.read_to_end(&mut bytes));
         // A server that closes with our request half read resets the connection after its reply.
