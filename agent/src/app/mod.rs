@@ -28,7 +28,7 @@ use crate::control::{tls, unix};
 use crate::metrics::Metrics;
 use crate::report::Reporter;
 use crate::session::{Deaths, HealthBoard, Manager, Shell};
-use crate::store::{MasterKey, SqliteStore, Store};
+use crate::store::{SqliteStore, Store};
 use crate::tunnel::dataplane::{Dataplane, Launch};
 use crate::tunnel::wireguard::Wireguard;
 
@@ -44,8 +44,8 @@ const LAST_REPLIES: Duration = Duration::from_secs(2);
 pub async fn run(config: Config) -> anyhow::Result<()> {
     prepare::directories(&config)?;
     let (stop, hangup) = (stop_signal()?, signal(SignalKind::hangup())?);
-    let key = MasterKey::load_or_create(&config.store_key_path())?;
-    let store: Arc<dyn Store> = Arc::new(SqliteStore::open(&config.store_path(), key)?);
+    let store = SqliteStore::open_with_key_file(&config.store_path(), &config.store_key_path())?;
+    let store: Arc<dyn Store> = Arc::new(store);
     let events = Events::default();
     let metrics = Metrics::new();
     let boot_id = egress_linux::netns::boot_id().context("read this boot's id")?;

@@ -10,7 +10,9 @@ use rusqlite::{Connection, ErrorCode, OptionalExtension};
 use rustix::process::geteuid;
 
 use super::catalog::LoadError;
-use super::schema::{self, APPLICATION_ID, VERSION};
+use super::copy::{self, CopyError};
+use super::key_file::KeyError;
+use super::schema::{self, APPLICATION_ID, MIGRATIONS, VERSION};
 use super::seal::{KeyId, MasterKey};
 
 /// How long a former agent that is still going down may keep the file.
@@ -63,7 +65,8 @@ pub enum OpenError {
     /// Written by a newer agent.
     #[error(
         "{} has schema {found}, this agent knows up to {VERSION}: a newer agent wrote it; run that \
-         one, or restore the copy from before the upgrade", .path.display()
+         one, or restore {}, the copy it made before it changed the schema",
+        .path.display(), copy::path_before(.path, VERSION).display()
     )]
     Newer {
         /// The file.
@@ -102,6 +105,30 @@ pub enum OpenError {
         /// The key that was given.
         given: KeyId,
     },
+    /// The master key is gone, and what is sealed with it is not.
+    #[error(
+        "{} has records that are sealed, and there is no master key {}: restore it from where it was \
+         kept, or move the store away to start with an empty one", .path.display(),
+        .key_path.display()
+    )]
+    NoKey {
+        /// The store's file.
+        path: PathBuf,
+        /// Where its key was looked for.
+        key_path: PathBuf,
+    },
+    /// The master key's file.
+    #[error("take the store's master key")]
+    Key(#[from] KeyError),
+    /// An older file is copied before it is changed, and was not.
+    #[error("keep a copy of {} before its schema changes", .path.display())]
+    Copy {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: CopyError,
+    },
     /// SQLite failed in another way: a full disk, for instance.
     #[error("open the store {}", .path.display())]
     Sql {
@@ -125,16 +152,31 @@ pub enum OpenError {
     Thread(#[source] io::Error),
 }
 
-/// The database at `path`, made when there is none, migrated, and locked for this process.
+/// The database at `path`, made when there is none, migrated, and locked for this process. Nothing
+/// is written before the file is known to be whole, and sealed with this key.
 pub(super) fn open(path: &Path, key: &MasterKey) -> Result<Connection, OpenError> {
     prepare_dir(path)?;
     prepare_file(path)?;
     let mut db = Connection::open(path).map_err(|error| refused(path, error))?;
     check_kind(&db, path)?;
-    set_up(&mut db, path, key).map_err(|error| refused(path, error))?;
-    check_whole(&db, path)?;
-    check_key(&db, path, key)?;
+    copy::sweep(path).map_err(|source| OpenError::Io { path: path.to_owned(), source })?;
+    let version = schema::version(&db).map_err(|error| refused(path, error))?;
+    if version > 0 {
+        check_whole(&db, path)?;
+        check_key(&db, path, key)?;
+    }
+    set_up(&db, path).map_err(|error| refused(path, error))?;
+    if version > 0 && version < VERSION {
+        copy::before_migration(&db, path, version)
+            .map_err(|source| OpenError::Copy { path: path.to_owned(), source })?;
+    }
+    migrate(&mut db, key).map_err(|error| refused(path, error))?;
     Ok(db)
+}
+
+/// Whether there is a store at `path` with anything in it.
+pub(super) fn has_a_store(path: &Path) -> bool {
+    fs::metadata(path).is_ok_and(|meta| meta.len() > 0)
 }
 
 fn prepare_dir(path: &Path) -> Result<(), OpenError> {
@@ -190,15 +232,18 @@ fn check_kind(db: &Connection, path: &Path) -> Result<(), OpenError> {
     Ok(())
 }
 
-fn set_up(db: &mut Connection, path: &Path, key: &MasterKey) -> rusqlite::Result<()> {
+fn set_up(db: &Connection, path: &Path) -> rusqlite::Result<()> {
     db.set_prepared_statement_cache_capacity(STATEMENTS);
     let mode: String = db.pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get(0))?;
     debug_assert_eq!(mode, "wal", "{}", path.display());
     // What a deleted or changed row held is overwritten, not left in a free page.
     db.pragma_update_and_check(None, "secure_delete", "ON", |_| Ok(()))?;
     db.pragma_update(None, "foreign_keys", "ON")?;
-    db.pragma_update(None, "synchronous", "FULL")?;
-    schema::migrate(db)?;
+    db.pragma_update(None, "synchronous", "FULL")
+}
+
+fn migrate(db: &mut Connection, key: &MasterKey) -> rusqlite::Result<()> {
+    schema::migrate(db, &MIGRATIONS)?;
     db.execute(
         "INSERT INTO meta (one, key_id, starts) VALUES (1, ?1, 0) ON CONFLICT DO NOTHING",
         [key.id().0],
@@ -222,10 +267,12 @@ fn check_whole(db: &Connection, path: &Path) -> Result<(), OpenError> {
 }
 
 fn check_key(db: &Connection, path: &Path, key: &MasterKey) -> Result<(), OpenError> {
-    let sealed_with: [u8; 8] = db
+    // None when the agent died between making the tables and this row.
+    let sealed_with: Option<[u8; 8]> = db
         .query_row("SELECT key_id FROM meta", [], |row| row.get(0))
+        .optional()
         .map_err(|error| refused(path, error))?;
-    if sealed_with != key.id().0 {
+    if let Some(sealed_with) = sealed_with.filter(|id| *id != key.id().0) {
         let (path, sealed_with) = (path.to_owned(), KeyId(sealed_with));
         return Err(OpenError::WrongKey { path, sealed_with, given: key.id() });
     }

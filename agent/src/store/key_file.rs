@@ -73,9 +73,8 @@ impl MasterKey {
     /// Reads the key from `path`, or makes a new one there (mode 0600, on disk before this
     /// returns) when there is no such file. Two callers that make it at once get the same key.
     pub fn load_or_create(path: &Path) -> Result<Self, KeyError> {
-        match read(path) {
-            Err(KeyError::Read { source, .. }) if source.kind() == io::ErrorKind::NotFound => {}
-            read => return read,
+        if let Some(key) = Self::load(path)? {
+            return Ok(key);
         }
         let make = |source| KeyError::Make { path: path.to_owned(), source };
         match write_new(path, &Self::generate()) {
@@ -83,6 +82,16 @@ impl MasterKey {
             written => written.map_err(make)?,
         }
         read(path)
+    }
+
+    /// Reads the key from `path`; `None` when there is no such file.
+    pub fn load(path: &Path) -> Result<Option<Self>, KeyError> {
+        match read(path) {
+            Err(KeyError::Read { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
+                Ok(None)
+            }
+            read => read.map(Some),
+        }
     }
 
     /// Writes the key beside the one at `path`, on disk before this returns.
@@ -100,6 +109,11 @@ pub(super) fn promote_next(path: &Path) -> Result<(), KeyError> {
     let make = |source| KeyError::Make { path: path.to_owned(), source };
     fs::rename(next_path(path), path).map_err(make)?;
     sync_dir(path).map_err(make)
+}
+
+/// The key that a rotation which was cut short left beside `path`.
+pub(super) fn next(path: &Path) -> Result<Option<MasterKey>, KeyError> {
+    MasterKey::load(&next_path(path))
 }
 
 fn next_path(path: &Path) -> PathBuf {

@@ -9,6 +9,7 @@ mod catalog;
 mod claim;
 mod columns;
 mod connections;
+mod copy;
 mod edit;
 mod file;
 mod in_use;
@@ -34,6 +35,7 @@ use tokio::sync::watch;
 
 pub use apply::ApplyError;
 pub use catalog::LoadError;
+pub use copy::CopyError;
 pub use edit::{Edit, Revision};
 pub use file::OpenError;
 pub use in_use::InUseSnapshot;

@@ -74,6 +74,30 @@ impl SqliteStore {
         Ok(Self { jobs, catalog, in_use, tunnel_ids, starts })
     }
 
+    /// Opens the file at `path` with the master key at `key_path`, as [`SqliteStore::open`] does.
+    /// Makes the key for a store that is new; finishes a rotation of keys that was cut short.
+    pub fn open_with_key_file(path: &Path, key_path: &Path) -> Result<Self, OpenError> {
+        let key = match MasterKey::load(key_path)? {
+            None if file::has_a_store(path) => {
+                let (path, key_path) = (path.to_owned(), key_path.to_owned());
+                return Err(OpenError::NoKey { path, key_path });
+            }
+            None => MasterKey::load_or_create(key_path)?,
+            Some(key) => key,
+        };
+        match Self::open(path, key) {
+            Err(OpenError::WrongKey { path, sealed_with, given }) => {
+                let next = key_file::next(key_path)?.filter(|next| next.id() == sealed_with);
+                let wrong = OpenError::WrongKey { path: path.clone(), sealed_with, given };
+                let store = Self::open(&path, next.ok_or(wrong)?)?;
+                key_file::promote_next(key_path)?;
+                tracing::warn!("finished a rotation of the store's master key that was cut short");
+                Ok(store)
+            }
+            opened => opened,
+        }
+    }
+
     /// Makes a new master key, seals every record's key with it, and puts it in the place of the
     /// file at `key_path`. Whenever this is cut short, that file or the one beside it, with `.next`
     /// behind its name, opens the store.

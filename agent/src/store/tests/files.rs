@@ -1,6 +1,5 @@
 //! Files that are refused, and what is not in a file that is taken.
 
-use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use rusqlite::Connection;
@@ -15,7 +14,7 @@ fn mode(path: &Path) -> u32 {
     fs::metadata(path).unwrap().permissions().mode() & 0o777
 }
 
-/// A file that the store is to be opened on, made by `make`.
+/// Why a file made by `make` is not opened. Nothing of it is changed.
 fn refusal(fixture: &Fixture, make: impl FnOnce(&Path)) -> OpenError {
     let path = fixture.path();
     fs::create_dir_all(path.parent().unwrap()).unwrap();
@@ -24,11 +23,14 @@ fn refusal(fixture: &Fixture, make: impl FnOnce(&Path)) -> OpenError {
     if path.is_file() {
         chmod(&path, 0o600);
     }
+    let before = path.is_file().then(|| fs::read(&path).unwrap());
     let error = SqliteStore::open(&path, fixture.key.clone()).unwrap_err();
     assert!(
         error.to_string().contains(path.to_str().unwrap()),
         "it does not name the file: {error}"
     );
+    let after = path.is_file().then(|| fs::read(&path).unwrap());
+    assert!(before == after, "the file is another one: {error}");
     error
 }
 
@@ -96,6 +98,7 @@ async fn a_store_of_a_newer_agent_is_refused() {
         db.pragma_update(None, "user_version", 99).unwrap();
     });
     assert!(matches!(error, OpenError::Newer { found: 99, .. }), "{error}");
+    assert!(error.to_string().contains("restore"), "{error}");
 }
 
 #[test]
@@ -126,12 +129,47 @@ async fn a_torn_store_is_refused_and_not_opened_with_a_part_of_its_rows() {
 async fn another_master_key_is_refused_and_both_are_named() {
     let fixture = Fixture::new();
     fixture.open().close().await;
+    let before = fs::read(fixture.path()).unwrap();
     let other = MasterKey::generate();
     let error = SqliteStore::open(&fixture.path(), other.clone()).unwrap_err();
     assert!(matches!(error, OpenError::WrongKey { .. }), "{error}");
     for id in [other.id(), fixture.key.id()] {
         assert!(error.to_string().contains(&id.to_string()), "{error}");
     }
+    assert!(fs::read(fixture.path()).unwrap() == before, "the file is another one");
+}
+
+#[tokio::test]
+async fn a_store_without_its_master_key_is_refused_and_no_key_is_made() {
+    let fixture = Fixture::new();
+    let open = || SqliteStore::open_with_key_file(&fixture.path(), &fixture.key_path());
+    open().unwrap().close().await;
+    let kept = fixture.key_path().with_extension("kept");
+    fs::rename(fixture.key_path(), &kept).unwrap();
+    let error = open().unwrap_err();
+    assert!(matches!(error, OpenError::NoKey { .. }), "{error}");
+    assert!(error.to_string().contains(fixture.key_path().to_str().unwrap()), "{error}");
+    assert!(!fixture.key_path().exists(), "a key that opens nothing was made");
+    fs::rename(&kept, fixture.key_path()).unwrap();
+    open().unwrap();
+}
+
+#[tokio::test]
+async fn a_rotation_that_was_cut_short_is_finished_at_the_next_start() {
+    let fixture = Fixture::new();
+    let open = || SqliteStore::open_with_key_file(&fixture.path(), &fixture.key_path());
+    let store = open().unwrap();
+    let former = fs::read(fixture.key_path()).unwrap();
+    store.rotate_key(&fixture.key_path()).await.unwrap();
+    store.close().await;
+    // As if the agent had died before the new key's file was put in the place of the old one.
+    let next = fixture.dir.path().join("store.key.next");
+    fs::rename(fixture.key_path(), &next).unwrap();
+    fs::write(fixture.key_path(), former).unwrap();
+    chmod(&fixture.key_path(), 0o600);
+    open().unwrap().close().await;
+    assert!(!next.exists());
+    open().unwrap();
 }
 
 #[tokio::test]

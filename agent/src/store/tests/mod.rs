@@ -4,12 +4,14 @@ mod bounds;
 mod documents;
 mod files;
 mod memory;
+mod migrations;
 mod sealing;
 mod speed;
 mod suite;
 
 use std::fs;
-use std::os::unix::fs::DirBuilderExt;
+use std::io::Write as _;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::PathBuf;
 
 use egress_core::api::{AttachRequest, ContainmentProfile, NetnsRef, SessionState};
@@ -50,6 +52,14 @@ impl Fixture {
 
     pub fn open(&self) -> SqliteStore {
         SqliteStore::open(&self.path(), self.key.clone()).unwrap()
+    }
+
+    /// Puts a file where the store is to be.
+    pub fn put(&self, bytes: &[u8]) {
+        let path = self.path();
+        fs::DirBuilder::new().mode(0o700).recursive(true).create(path.parent().unwrap()).unwrap();
+        let file = fs::File::options().write(true).create_new(true).mode(0o600).open(path);
+        file.unwrap().write_all(bytes).unwrap();
     }
 
     /// The files as they are now, in another directory: what `kill -9` leaves.
