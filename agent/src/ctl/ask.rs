@@ -22,6 +22,7 @@ pub async fn attach(client: &Client, attach: &Attach, screen: Screen) -> Result<
         gateway,
         profile: ContainmentProfile::Sealed,
         deadline_ms: attach.deadline.deadline * 1_000,
+        challenge_response: None,
     };
     let attached = client.attach(&request).await?;
     screen.show(&attached.session, tables::session)

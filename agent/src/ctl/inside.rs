@@ -69,6 +69,7 @@ async fn attach(client: &Client, exec: &Exec) -> Result<SessionView, Failure> {
         gateway: Some(gateway(client, &exec.gateway).await?),
         profile: ContainmentProfile::Sealed,
         deadline_ms: exec.deadline.deadline * 1_000,
+        challenge_response: None,
     };
     Ok(client.attach(&request).await?.session)
 }

@@ -95,6 +95,7 @@ impl Scene {
             gateway: Some(offer.gateway.id),
             profile: ContainmentProfile::Sealed,
             deadline_ms: DEADLINE_DEFAULT_MS,
+            challenge_response: None,
         })?;
         let took = session.timings_ms;
         screen::title("The container is attached");

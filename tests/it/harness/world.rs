@@ -89,6 +89,7 @@ pub fn request(name: &str, netns: NetnsRef, gateway: u8) -> AttachRequest {
         gateway: Some(gateway_id(gateway)),
         profile: ContainmentProfile::Sealed,
         deadline_ms: 10_000,
+        challenge_response: None,
     }
 }
 

@@ -8,6 +8,7 @@ use utoipa::ToSchema;
 use crate::catalog::Subject;
 use crate::fault::Finding;
 use crate::id::{GatewayId, SessionId};
+use crate::secret::Secret;
 
 /// The longest an attach may be told to wait: 5 minutes.
 pub const DEADLINE_MAX_MS: u64 = 300_000;
@@ -15,6 +16,8 @@ pub const DEADLINE_MAX_MS: u64 = 300_000;
 pub const NAME_MAX: usize = 256;
 /// The most groups a subject may have.
 pub const GROUPS_MAX: usize = 4_096;
+/// The longest answer to a challenge, in bytes.
+pub const ANSWER_MAX: usize = 256;
 /// How long an attach may take unless told otherwise: 10 s.
 pub const DEADLINE_DEFAULT_MS: u64 = 10_000;
 
@@ -39,6 +42,11 @@ pub struct AttachRequest {
     #[serde(default = "default_deadline_ms")]
     #[schema(minimum = 1, maximum = 300_000)]
     pub deadline_ms: u64,
+    /// What the user answers to the question of an OpenVPN gateway (`static-challenge`). It is used
+    /// for this attach and not kept: a session that the agent takes up after a restart has none.
+    #[serde(default, skip_serializing)]
+    #[schema(value_type = Option<String>, write_only, max_length = 256)]
+    pub challenge_response: Option<Secret<String>>,
 }
 
 fn default_deadline_ms() -> u64 {
@@ -54,13 +62,19 @@ impl AttachRequest {
             faults.push(Finding::fault(message).about("deadline_ms"));
         }
         faults.extend(self.netns.fault());
+        faults.extend(self.challenge_response.as_ref().and_then(answer_fault));
         faults.extend(name_faults(&self.subject));
         faults
     }
 
-    /// Whether this asks for the same egress: everything but the deadline.
+    /// Whether this asks for the same egress: everything but the deadline and an answer that counts
+    /// once.
     pub fn asks_the_same_as(&self, other: &Self) -> bool {
-        Self { deadline_ms: 0, ..self.clone() } == Self { deadline_ms: 0, ..other.clone() }
+        self.lasting() == other.lasting()
+    }
+
+    fn lasting(&self) -> Self {
+        Self { deadline_ms: 0, challenge_response: None, ..self.clone() }
     }
 }
 
@@ -88,6 +102,13 @@ impl NetnsRef {
             Self::Path(_) | Self::Pid(_) => None,
         }
     }
+}
+
+fn answer_fault(answer: &Secret<String>) -> Option<Finding> {
+    let answer = answer.expose();
+    let fits = answer.len() <= ANSWER_MAX && !answer.contains(char::is_control);
+    let message = || format!("expected one line of at most {ANSWER_MAX} bytes");
+    (!fits).then(|| Finding::fault(message()).about("challenge_response"))
 }
 
 fn name_faults(subject: &Subject) -> Vec<Finding> {
@@ -133,18 +154,36 @@ mod tests {
         .unwrap();
         assert_eq!(request.deadline_ms, DEADLINE_DEFAULT_MS);
         assert_eq!(request.profile, ContainmentProfile::Sealed);
+        assert_eq!(request.challenge_response, None);
+    }
+
+    #[test]
+    fn an_answer_is_read_and_never_written() {
+        let text = r#"{"session_id":"c","netns":{"pid":1},"subject":{},"gateway":null,
+            "challenge_response":"123456"}"#;
+        let request: AttachRequest = serde_json::from_str(text).unwrap();
+        assert!(request.challenge_response.is_some() && request.faults().is_empty());
+        assert!(!serde_json::to_string(&request).unwrap().contains("123456"));
+        let again = AttachRequest { challenge_response: None, ..request.clone() };
+        assert!(again.asks_the_same_as(&request));
     }
 
     #[test]
     fn every_value_out_of_range_is_found_at_once() {
         let request: AttachRequest = serde_json::from_str(
             r#"{"session_id":"c","netns":{"path":"x"},"gateway":null,"deadline_ms":0,
-                "subject":{"user":"","groups":["a",""]}}"#,
+                "subject":{"user":"","groups":["a",""]},"challenge_response":"a\nb"}"#,
         )
         .unwrap();
         let fields: Vec<_> =
             request.faults().into_iter().filter_map(|finding| finding.field).collect();
-        let wanted = ["deadline_ms", "netns.path", "subject.user", "subject.groups[1]"];
+        let wanted = [
+            "deadline_ms",
+            "netns.path",
+            "challenge_response",
+            "subject.user",
+            "subject.groups[1]",
+        ];
         assert_eq!(fields, wanted);
     }
 

@@ -81,6 +81,20 @@ pub enum Code {
     NoGateway,
     /// The tunnel stopped answering.
     TunnelDown,
+    /// The server does not take the name and password; the detail has its words.
+    AuthFailed,
+    /// TLS with the server failed; the detail says what was wrong with a certificate.
+    TlsFailed,
+    /// The server asks something that the attach did not answer: `challenge_response`.
+    ChallengeRequired,
+    /// The server ended the session.
+    ServerPushedExit,
+    /// openvpn is not installed where `agent.toml` says.
+    OpenvpnMissing,
+    /// The installed openvpn is older than 2.6.
+    OpenvpnTooOld,
+    /// openvpn ended by itself, or does not do what is asked of it.
+    OpenvpnFailed,
     /// The agent was restarted and is bringing the tunnel up again.
     AgentRestarted,
     /// A fault of the agent's own; its log has more.
@@ -127,6 +141,13 @@ impl Code {
             Self::Detached => "detached",
             Self::NoGateway => "no_gateway",
             Self::TunnelDown => "tunnel_down",
+            Self::AuthFailed => "auth_failed",
+            Self::TlsFailed => "tls_failed",
+            Self::ChallengeRequired => "challenge_required",
+            Self::ServerPushedExit => "server_pushed_exit",
+            Self::OpenvpnMissing => "openvpn_missing",
+            Self::OpenvpnTooOld => "openvpn_too_old",
+            Self::OpenvpnFailed => "openvpn_failed",
             Self::AgentRestarted => "agent_restarted",
             Self::Internal => "internal",
         }
@@ -150,15 +171,25 @@ impl Code {
             Self::NetnsGone => 410,
             Self::BodyTooLarge => 413,
             Self::UnsupportedMediaType => 415,
-            Self::ConfigInvalid | Self::GatewayRequired | Self::UnsupportedType => 422,
+            Self::ConfigInvalid
+            | Self::GatewayRequired
+            | Self::UnsupportedType
+            | Self::ChallengeRequired => 422,
             Self::LimitReached => 429,
-            Self::SealFailed | Self::DeviceFailed | Self::Internal => 500,
-            Self::EndpointUnresolved | Self::EndpointUnreachable | Self::TunnelDown => 502,
+            Self::SealFailed | Self::DeviceFailed | Self::OpenvpnFailed | Self::Internal => 500,
+            Self::EndpointUnresolved
+            | Self::EndpointUnreachable
+            | Self::TunnelDown
+            | Self::AuthFailed
+            | Self::TlsFailed
+            | Self::ServerPushedExit => 502,
             Self::TooManyConnections
             | Self::TooManySessions
             | Self::StoreUnavailable
             | Self::DataplaneUnavailable
             | Self::ShuttingDown
+            | Self::OpenvpnMissing
+            | Self::OpenvpnTooOld
             | Self::AgentRestarted => 503,
             Self::HandshakeTimeout | Self::DeadlineExceeded => 504,
         }

@@ -5,25 +5,27 @@ mod credential;
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::model::{Gateway, GatewayScope, Owner, Provider, ProviderType};
+use super::config::Config;
 use super::{RecordId, Records};
-use crate::fault::{Faults, Finding};
+use crate::fault::{Checked, Faults, Finding};
 use crate::id::{GatewayId, ProviderId};
-use crate::wireguard::{self, GatewayConfig, Rules};
+use crate::openvpn;
+use crate::wireguard::{self, Rules};
 
 /// The most characters a name may have.
 const NAME_MAX: usize = 200;
 /// The most characters another system's name may have.
 const OPAQUE_MAX: usize = 1024;
-/// The most bytes an OpenVPN or custom config or a custom credential may have.
+/// The most bytes a custom config or a custom credential may have.
 const TEXT_MAX: usize = 256 * 1024;
 
 /// Checks records that are sorted by their keys, with the public key beside each WireGuard
-/// credential. Gives what was found and, beside each gateway, its parsed WireGuard config.
+/// credential. Gives what was found and, beside each gateway, its parsed config.
 pub(super) fn check(
     records: &Records,
     public_keys: &[Option<[u8; 32]>],
     place: &dyn Fn(&RecordId) -> Option<String>,
-) -> (Vec<Finding>, Vec<Option<GatewayConfig>>) {
+) -> (Vec<Finding>, Vec<Config>) {
     let mut check = Check::new(records, place);
     check.providers();
     let configs = check.gateways();
@@ -64,7 +66,7 @@ impl<'a> Check<'a> {
         }
     }
 
-    fn gateways(&mut self) -> Vec<Option<GatewayConfig>> {
+    fn gateways(&mut self) -> Vec<Config> {
         let mut ids = BTreeSet::new();
         let mut names = BTreeSet::new();
         let mut external_ids = BTreeSet::new();
@@ -85,27 +87,35 @@ impl<'a> Check<'a> {
         configs
     }
 
-    fn config(&mut self, gateway: &Gateway) -> Option<GatewayConfig> {
+    fn config(&mut self, gateway: &Gateway) -> Config {
         let at = RecordId::Gateway(gateway.id);
-        let provider = self.provider(gateway.provider_id, &at)?;
+        let Some(provider) = self.provider(gateway.provider_id, &at) else { return Config::Opaque };
         match provider.kind {
-            ProviderType::Wireguard => self.wireguard_config(gateway, provider),
-            ProviderType::Openvpn | ProviderType::Custom => {
+            ProviderType::Wireguard => {
+                let rules = Rules { split: provider.split, on_hooks: provider.on_hooks };
+                let parsed = wireguard::parse(&gateway.config, &rules);
+                self.parsed(gateway, parsed, Config::Wireguard)
+            }
+            ProviderType::Openvpn => {
+                let parsed = openvpn::parse(&gateway.config);
+                self.parsed(gateway, parsed, |config| Config::Openvpn(Box::new(config)))
+            }
+            ProviderType::Custom => {
                 self.bounded(&gateway.config, TEXT_MAX, "config", &at);
-                None
+                Config::Opaque
             }
         }
     }
 
-    fn wireguard_config(
+    fn parsed<T>(
         &mut self,
         gateway: &Gateway,
-        provider: &Provider,
-    ) -> Option<GatewayConfig> {
-        let rules = Rules { split: provider.split, on_hooks: provider.on_hooks };
-        let (config, findings) = match wireguard::parse(&gateway.config, &rules) {
-            Ok((config, findings)) => (Some(config), findings),
-            Err(Faults(findings)) => (None, findings),
+        parsed: Checked<T>,
+        kept: impl FnOnce(T) -> Config,
+    ) -> Config {
+        let (config, findings) = match parsed {
+            Ok((config, findings)) => (kept(config), findings),
+            Err(Faults(findings)) => (Config::Faulty, findings),
         };
         let prefix = self.field(&RecordId::Gateway(gateway.id), "config");
         self.findings.extend(findings.into_iter().map(|finding| within(finding, &prefix)));
@@ -123,7 +133,7 @@ impl<'a> Check<'a> {
         }
     }
 
-    fn credentials(&mut self, public_keys: &[Option<[u8; 32]>], configs: &[Option<GatewayConfig>]) {
+    fn credentials(&mut self, public_keys: &[Option<[u8; 32]>], configs: &[Config]) {
         let without_address = self.gateways_without_address(configs);
         let mut ids = BTreeSet::new();
         let mut names = BTreeSet::new();

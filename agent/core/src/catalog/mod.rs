@@ -1,6 +1,7 @@
 //! Providers, gateways, mappings, credentials: the records, and who may use which.
 
 mod check;
+mod config;
 mod difference;
 mod document;
 pub mod model;
@@ -25,7 +26,9 @@ pub use why::Why;
 
 use crate::fault::{Checked, unless_faulty};
 use crate::id::{CredentialId, GatewayId, MappingId, ProviderId};
+use crate::openvpn::OpenvpnConfig;
 use crate::wireguard::{GatewayConfig, key};
+use config::Config;
 
 /// Records as they come from a store or an apply file: in any order, not checked.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -53,13 +56,13 @@ impl Records {
 }
 
 /// All records, known to be sound together: unique ids and names, references that lead somewhere,
-/// WireGuard configs that parse. Immutable; a change makes another one.
+/// configs that parse. Immutable; a change makes another one.
 #[derive(Debug, Default)]
 pub struct Catalog {
     /// Each list in ascending order of its key.
     records: Records,
     /// Beside `records.gateways`.
-    wireguard: Vec<Option<GatewayConfig>>,
+    configs: Vec<Config>,
     /// Beside `records.credentials`: the public key of a WireGuard credential.
     public_keys: Vec<Option<[u8; 32]>>,
     index: Index,
@@ -99,10 +102,10 @@ impl Catalog {
     fn checked(mut records: Records, place: &dyn Fn(&RecordId) -> Option<String>) -> Checked<Self> {
         records.sort();
         let public_keys: Vec<_> = records.credentials.iter().map(public_key).collect();
-        let (findings, wireguard) = check::check(&records, &public_keys, place);
+        let (findings, configs) = check::check(&records, &public_keys, place);
         unless_faulty(findings, || {
             let index = Index::new(&records);
-            Self { records, wireguard, public_keys, index }
+            Self { records, configs, public_keys, index }
         })
     }
 
@@ -162,7 +165,12 @@ impl Catalog {
 
     /// A WireGuard gateway's config, as it was parsed when the record entered.
     pub fn wireguard(&self, gateway: GatewayId) -> Option<&GatewayConfig> {
-        self.gateway_at(gateway).and_then(|at| self.wireguard[at].as_ref())
+        self.gateway_at(gateway).and_then(|at| self.configs[at].wireguard())
+    }
+
+    /// An OpenVPN gateway's config, as it was parsed when the record entered.
+    pub fn openvpn(&self, gateway: GatewayId) -> Option<&OpenvpnConfig> {
+        self.gateway_at(gateway).and_then(|at| self.configs[at].openvpn())
     }
 
     /// A mapping by its id.

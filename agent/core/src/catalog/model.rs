@@ -87,8 +87,8 @@ pub struct Provider {
     pub external_id: Option<String>,
     /// Grows with every change; the API's `ETag`.
     pub version: u64,
-    /// WireGuard: a config whose `AllowedIPs` lack a default route is taken. What is not in them
-    /// is blocked, never direct.
+    /// WireGuard: a config whose `AllowedIPs` lack a default route is taken. OpenVPN: only what the
+    /// server sends routes for goes through the tunnel. The rest is blocked, never direct.
     pub split: bool,
     /// WireGuard: what to do with commands in a config.
     pub on_hooks: OnHooks,
@@ -125,9 +125,10 @@ pub struct Gateway {
     pub city: String,
     /// Off: it is not offered.
     pub enabled: bool,
-    /// wg-quick text, `.ovpn` text, or free-form for a custom provider. Holds no private key: that
-    /// of a WireGuard config is cut out when the record enters. It may hold preshared keys, so it
-    /// is sealed at rest, and shown only through [`crate::wireguard::redact`].
+    /// wg-quick text, `.ovpn` text, or free-form for a custom provider. Holds no private key
+    /// of WireGuard's and no login of OpenVPN's: they are cut out when the record enters. It may hold
+    /// other keys, so it is sealed at rest, and shown only through [`crate::wireguard::redact`] or
+    /// [`crate::openvpn::redact`].
     pub config: String,
     /// The id that a plugin service knows it by; unique in its provider.
     pub external_id: Option<String>,

@@ -98,7 +98,7 @@ impl<'a, U: InUse> Asking<'a, U> {
         Way {
             provider: provider.expect("a catalog's references lead somewhere"),
             gateway,
-            config: self.catalog.wireguard[at].as_ref(),
+            config: self.catalog.configs[at].wireguard(),
         }
     }
 

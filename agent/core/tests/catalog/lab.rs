@@ -70,6 +70,14 @@ pub fn config(peer: u128) -> String {
     )
 }
 
+/// An `.ovpn` text with these lines in it, from line 4 on.
+pub fn openvpn_config(lines: &str) -> String {
+    const CA: &str = include_str!("../openvpn/pki/ca.crt");
+    format!(
+        "client\nremote vpn.example 1194 udp\nremote-cert-tls server\n{lines}\n<ca>\n{CA}</ca>\n"
+    )
+}
+
 pub fn gateway(n: u128, provider: u128) -> Gateway {
     Gateway {
         id: gateway_id(n),

@@ -7,5 +7,6 @@ mod large;
 mod menu;
 mod mistakes;
 mod model;
+mod openvpn;
 mod records;
 mod selection;

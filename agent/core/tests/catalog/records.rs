@@ -118,9 +118,8 @@ fn zero_key() -> Secret<[u8; 32]> {
 }
 
 fn login(username: &str, password: &str) -> Records {
-    let mut records = Records { gateways: vec![gateway(1, 1)], ..records() };
+    let mut records = Records { gateways: vec![], ..records() };
     records.providers[0].kind = ProviderType::Openvpn;
-    "client".clone_into(&mut records.gateways[0].config);
     records.credentials[0].secret = CredentialSecret::UserPassword {
         username: username.to_owned(),
         password: Secret::new(password.to_owned()),

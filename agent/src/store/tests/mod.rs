@@ -117,6 +117,7 @@ pub fn row(name: &str) -> SessionRow {
             gateway: None,
             profile: ContainmentProfile::Sealed,
             deadline_ms: 10_000,
+            challenge_response: None,
         },
         gateway: None,
         credential: Some(credential(7)),

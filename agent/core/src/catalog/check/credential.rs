@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 
 use super::{Check, RecordId, TEXT_MAX};
+use crate::catalog::config::Config;
 use crate::catalog::model::{
     Credential, CredentialSecret, GatewayScope, Provider, ProviderType, WireguardOverrides,
 };
 use crate::id::{GatewayId, ProviderId};
-use crate::wireguard::GatewayConfig;
 use crate::wireguard::config::{
     LIST_MAX, MTU_MIN, MTU_MIN_V6, dns_server_allowed, tunnel_address_allowed,
 };
@@ -41,11 +41,11 @@ pub(super) type WithoutAddress = BTreeMap<ProviderId, Vec<GatewayId>>;
 impl Check<'_> {
     pub(super) fn gateways_without_address(
         &self,
-        configs: &[Option<GatewayConfig>],
+        configs: &[Config],
     ) -> WithoutAddress {
         let mut without = WithoutAddress::new();
         for (gateway, config) in self.records.gateways.iter().zip(configs) {
-            if config.as_ref().is_some_and(|config| config.addresses.is_empty()) {
+            if config.wireguard().is_some_and(|config| config.addresses.is_empty()) {
                 without.entry(gateway.provider_id).or_default().push(gateway.id);
             }
         }

@@ -135,8 +135,10 @@ impl GatewayDraft {
     }
 
     pub fn text(&self, kind: ProviderType) -> String {
-        if kind != ProviderType::Wireguard {
-            return String::new();
+        match kind {
+            ProviderType::Wireguard => {}
+            ProviderType::Openvpn => return lab::openvpn_config("auth-user-pass"),
+            ProviderType::Custom => return String::new(),
         }
         let address = if self.has_address { "Address = 10.0.0.2\n" } else { "" };
         let peers = self.peers.iter().zip(["0.0.0.0/0", "10.9.0.0/16"]).map(|(peer, allowed)| {

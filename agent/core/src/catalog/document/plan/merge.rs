@@ -17,6 +17,7 @@ use crate::catalog::{Catalog, RecordId, Records};
 use crate::fault::Finding;
 use crate::id::{CredentialId, GatewayId, MappingId, ProviderId};
 use crate::suggest::did_you_mean;
+use crate::openvpn::strip_login;
 use crate::wireguard::strip_private_key;
 
 /// Records there are, becoming those that an apply leaves.
@@ -137,12 +138,21 @@ impl<F: FnMut() -> Uuid> Merge<F> {
         self.put(gateway, label, path);
     }
 
-    /// The config as it is kept: without a private key.
+    /// The config as it is kept: without what the credential is for.
     fn config(&mut self, entry: &GatewayEntry, provider: ProviderId, path: &str) -> Option<String> {
         let text = secrets::opened("config", &entry.config);
         let text = self.unless_flawed(text, path)?.expose();
         match self.provider_record(provider)?.kind {
-            ProviderType::Openvpn | ProviderType::Custom => Some(text.clone()),
+            ProviderType::Custom => Some(text.clone()),
+            ProviderType::Openvpn => {
+                let (text, login) = strip_login(text);
+                if login.is_some() {
+                    let message = "not kept: the credential's username and password are used";
+                    let field = format!("{path}.config.auth-user-pass");
+                    self.findings.push(Finding::warning(message).about(field));
+                }
+                Some(text)
+            }
             ProviderType::Wireguard => {
                 let (text, private_key) = strip_private_key(text);
                 if private_key.is_some() {
