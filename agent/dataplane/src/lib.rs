@@ -1,4 +1,5 @@
-//! The unprivileged packet process: every WireGuard tunnel's packets, on a few threads.
+//! The unprivileged packet process: every WireGuard tunnel's packets, on a few threads. The devices
+//! of other tunnels it only keeps, so that they live on when control dies.
 //!
 //! Control ([`protocol`]'s other end) creates devices and sockets and hands over file descriptors
 //! and keys; this process can do nothing but move packets between them. It lives on when control
@@ -27,6 +28,7 @@ mod counting;
 mod crew;
 mod device;
 mod handshake;
+mod keeper;
 mod line;
 mod message;
 mod news;

@@ -20,7 +20,7 @@ pub const PEERS_MAX: usize = 16;
 /// The most allowed IPs of one tunnel, all peers together.
 pub const ALLOWED_IPS_MAX: usize = 4096;
 /// Grows with every change of this file that an older data plane would misread.
-pub const VERSION: u32 = 2;
+pub const VERSION: u32 = 3;
 
 /// Names a tunnel on the wire: control's number for it, never used twice by one control store.
 pub type TunnelId = u64;
@@ -42,6 +42,12 @@ pub enum Command {
     /// Carry a tunnel. Fds: the device, then one connected UDP socket per peer, in order. A tunnel
     /// of that id is replaced. The first handshake of every peer with an endpoint starts at once.
     Add(TunnelConfig),
+    /// Keep a device that another process moves the packets of. Fds: the device. One kept under that
+    /// id is replaced. Control gives no id to both a tunnel and a kept device.
+    Keep {
+        /// Control's number for it.
+        tunnel: TunnelId,
+    },
     /// Use another endpoint for a peer. Fds: one connected UDP socket. Starts a handshake.
     SetEndpoint {
         /// Which tunnel.
@@ -60,12 +66,14 @@ pub enum Command {
         /// Which of its peers.
         peer: u16,
     },
-    /// Forget a tunnel: its keys are wiped and its fds closed. Done as well when there is none.
+    /// Forget a tunnel or a kept device: keys are wiped and fds closed. Done as well when there is
+    /// none.
     Remove {
         /// Which.
         tunnel: TunnelId,
     },
-    /// Give back a tunnel's configuration and duplicates of its fds, as in [`Command::Add`].
+    /// Give back a tunnel's configuration and duplicates of its fds, as in [`Command::Add`], or a
+    /// duplicate of a kept device, as in [`Command::Keep`].
     Export {
         /// Which.
         tunnel: TunnelId,
@@ -73,7 +81,7 @@ pub enum Command {
     /// Counters and handshakes of every tunnel. Answered by one or more [`Reply::Stats`], the last
     /// one with `more` false.
     Stats,
-    /// Control is going: stay while there are tunnels, else exit.
+    /// Control is going: stay while there are tunnels or kept devices, else exit.
     Bye,
 }
 
@@ -158,6 +166,8 @@ pub enum Reply {
         pid: u32,
         /// The tunnels it carries.
         tunnels: Vec<TunnelId>,
+        /// The devices it keeps.
+        kept: Vec<TunnelId>,
     },
     /// Done.
     Done,
@@ -166,6 +176,8 @@ pub enum Reply {
         /// What the tunnel is, with the endpoints it has now.
         config: TunnelConfig,
     },
+    /// To [`Command::Export`] of a kept device, which comes beside it.
+    Kept,
     /// To [`Command::Stats`].
     Stats {
         /// Some of the tunnels.

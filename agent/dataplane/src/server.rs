@@ -13,6 +13,7 @@ use crate::bell::Bell;
 use crate::confinement::give_up_other_calls;
 use crate::counting::Counting;
 use crate::crew::{Crew, Ended};
+use crate::keeper::Keeper;
 use crate::line::Line;
 use crate::news::News;
 use crate::order::{Order, Report, Task, Ticket};
@@ -71,6 +72,7 @@ struct Server {
     reports: Receiver<Report>,
     bell: Bell,
     roster: Roster,
+    keeper: Keeper,
     news: News,
     counting: Counting,
 }
@@ -87,20 +89,25 @@ impl Server {
             reports,
             bell,
             roster: Roster::new(workers),
+            keeper: Keeper::default(),
             news: News::default(),
             counting: Counting::default(),
         })
     }
 
-    /// Never while a tunnel is carried.
+    fn has_nothing(&self) -> bool {
+        self.roster.is_empty() && self.keeper.is_empty()
+    }
+
+    /// Never while a tunnel is carried or a device kept.
     fn is_finished(&self) -> bool {
-        self.roster.is_empty() && self.line.patience() == Some(Duration::ZERO)
+        self.has_nothing() && self.line.patience() == Some(Duration::ZERO)
     }
 
     fn wait(&self) -> Result<(), Error> {
         let mut fds = self.line.interest();
         fds.push(PollFd::new(&self.bell, PollFlags::IN));
-        let patience = self.line.patience().filter(|_| self.roster.is_empty());
+        let patience = self.line.patience().filter(|_| self.has_nothing());
         let timeout = patience.and_then(|patience| Timespec::try_from(patience).ok());
         match poll(&mut fds, timeout.as_ref()) {
             Ok(_) | Err(Errno::INTR) => Ok(()),
@@ -118,8 +125,9 @@ impl Server {
     fn handle(&mut self, ticket: Ticket, command: Command, fds: Vec<OwnedFd>) -> Result<(), Error> {
         match command {
             Command::Hello => {
-                let (pid, tunnels) = (std::process::id(), self.roster.carried());
-                self.line.answer(ticket, Reply::Hello { version: VERSION, pid, tunnels }.into());
+                let (tunnels, kept) = (self.roster.carried(), self.keeper.kept());
+                let (version, pid) = (VERSION, std::process::id());
+                self.line.answer(ticket, Reply::Hello { version, pid, tunnels, kept }.into());
                 self.line.greet();
             }
             Command::Bye => {
@@ -132,14 +140,24 @@ impl Server {
                 let worker = self.roster.place(tunnel);
                 self.order(ticket, worker, tunnel, Task::Add { config, fds })?;
             }
+            Command::Keep { tunnel } => {
+                let reply = self.keeper.keep(tunnel, fds);
+                self.line.answer(ticket, reply.into());
+            }
             Command::SetEndpoint { tunnel, peer, endpoint } => {
                 self.order_carrier(ticket, tunnel, Task::SetEndpoint { peer, endpoint, fds })?;
             }
             Command::Listen { tunnel, peer } => {
                 self.order_carrier(ticket, tunnel, Task::Listen { peer })?;
             }
+            Command::Remove { tunnel } if self.keeper.drop(tunnel) => {
+                self.line.answer(ticket, Reply::Done.into());
+            }
             Command::Remove { tunnel } => self.order_carrier(ticket, tunnel, Task::Remove)?,
-            Command::Export { tunnel } => self.order_carrier(ticket, tunnel, Task::Export)?,
+            Command::Export { tunnel } => match self.keeper.export(tunnel) {
+                Some(answer) => self.line.answer(ticket, answer),
+                None => self.order_carrier(ticket, tunnel, Task::Export)?,
+            },
         }
         Ok(())
     }

@@ -51,10 +51,10 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     let boot_id = egress_linux::netns::boot_id().context("read this boot's id")?;
     let keeper = keeper(&config, &metrics)?;
     let reporter = Reporter::new(&config.report, boot_id.clone(), store.clone(), metrics.clone())?;
-    let (dataplane, carried) = Dataplane::start(launch(&config), metrics.clone()).await?;
+    let (dataplane, found) = Dataplane::start(launch(&config), metrics.clone()).await?;
     let shell = shell(&config, &store, &dataplane, &events, metrics, boot_id)?;
     let manager = Manager::new(shell);
-    manager.reconcile(&carried).await?;
+    manager.reconcile(&found).await?;
     manager.follow_the_host().context("watch the host's links")?;
     let mut serving = Serving::start(&config, &manager, store.clone(), events, reporter)?;
     if let Some(keeper) = keeper {

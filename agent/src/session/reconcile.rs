@@ -21,13 +21,15 @@ use super::shell::Shell;
 use super::{container, seal};
 use crate::store::{SessionRow, StoreError};
 use crate::telemetry::chain;
+use crate::tunnel::dataplane::Found;
 
 impl Manager {
-    /// Takes up what the life before left. `carried` are the tunnels of the data plane that was
-    /// found. Call it once, before the first attach.
-    pub async fn reconcile(&self, carried: &[TunnelId]) -> Result<(), StoreError> {
+    /// Takes up what the life before left, `found` in the data plane. Call it once, before the first
+    /// attach.
+    pub async fn reconcile(&self, found: &Found) -> Result<(), StoreError> {
         let shell = Arc::clone(self.shell());
-        let mut carried: BTreeSet<TunnelId> = carried.iter().copied().collect();
+        let mut carried: BTreeSet<TunnelId> =
+            found.carried.iter().chain(&found.kept).copied().collect();
         for row in shell.store.sessions().await? {
             let tunnel = row.tunnel.filter(|tunnel| carried.remove(tunnel));
             self.take_up(&shell, row, tunnel).await;

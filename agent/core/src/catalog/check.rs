@@ -4,8 +4,8 @@ mod credential;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::model::{Gateway, GatewayScope, Owner, Provider, ProviderType};
 use super::config::Config;
+use super::model::{Gateway, GatewayScope, Owner, Provider, ProviderType};
 use super::{RecordId, Records};
 use crate::fault::{Checked, Faults, Finding};
 use crate::id::{GatewayId, ProviderId};

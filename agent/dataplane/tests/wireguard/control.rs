@@ -161,6 +161,13 @@ impl Control {
         tunnels
     }
 
+    /// Says hello and gives the devices that are kept.
+    pub fn kept(&mut self) -> Vec<TunnelId> {
+        let reply = self.ask(Ask::Hello, &[]).0;
+        let Reply::Hello { kept, .. } = reply else { panic!("{reply:?}") };
+        kept
+    }
+
     /// Adds a tunnel with its device and sockets.
     pub fn add(&mut self, config: TunnelConfig, fds: &[&OwnedFd]) {
         self.order(Ask::Add(config), fds);

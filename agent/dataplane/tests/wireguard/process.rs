@@ -5,17 +5,17 @@ use std::os::unix::process::CommandExt;
 use std::process::{Command as Process, ExitCode};
 use std::time::Duration;
 
-use egress_dataplane::protocol::{Command, Event, PACKET_MAX, PEERS_MAX};
-use egress_linux::{peer, seqpacket};
+use egress_dataplane::protocol::{Command, Event, PACKET_MAX, PEERS_MAX, Reply};
+use egress_linux::{link, peer, seqpacket};
 use libtest_mimic::Trial;
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::TestRunner;
 
 use crate::control::{DataPlane, NOBODY};
-use crate::lab::ip;
+use crate::lab::{Lab, ip};
 use crate::scene::{Scene, TUNNEL, Wanted};
-use crate::traffic::ping;
+use crate::traffic::{ping, within};
 
 pub fn tests() -> Vec<Trial> {
     tests![
@@ -23,6 +23,7 @@ pub fn tests() -> Vec<Trial> {
         it_ends_after_bye_when_it_carries_nothing,
         it_ends_ten_seconds_after_control_is_gone,
         it_does_not_end_while_it_carries_a_tunnel,
+        a_kept_device_outlives_control_and_the_process_that_it_was_kept_for,
         the_newest_connection_is_control,
         control_sees_the_processs_own_credentials,
         somebody_who_is_neither_root_nor_its_parent_is_not_served,
@@ -75,6 +76,34 @@ fn it_does_not_end_while_it_carries_a_tunnel() {
     scene.control.order(Command::Remove { tunnel: TUNNEL }, &[]);
     scene.control.order(Command::Bye, &[]);
     assert_eq!(scene.data_plane.ended(Duration::from_secs(1)), Some(true));
+}
+
+fn a_kept_device_outlives_control_and_the_process_that_it_was_kept_for() {
+    let lab = Lab::new();
+    let mut data_plane = DataPlane::start();
+    let mut control = data_plane.control();
+    control.order(Command::Keep { tunnel: TUNNEL }, &[&lab.device()]);
+    let index = device_of(&lab).expect("there is a device");
+    drop(control);
+    assert_eq!(data_plane.ended(Duration::from_secs(12)), None);
+    let mut control = data_plane.control();
+    assert_eq!((control.hello(), control.kept()), (vec![], vec![TUNNEL]));
+    let (reply, fds) = control.ask(Command::Export { tunnel: TUNNEL }, &[]);
+    assert_eq!((reply, fds.len()), (Reply::Kept, 1));
+    assert_eq!(device_of(&lab), Some(index));
+    drop(fds);
+    control.order(Command::Remove { tunnel: TUNNEL }, &[]);
+    assert!(control.kept().is_empty());
+    let gone = || device_of(&lab).is_none();
+    within(Duration::from_secs(1), gone).expect("a device is gone with its last holder");
+    control.order(Command::Bye, &[]);
+    assert_eq!(data_plane.ended(Duration::from_secs(1)), Some(true));
+}
+
+/// The number of the tunnel's device in the box.
+fn device_of(lab: &Lab) -> Option<u32> {
+    let links = lab.inside().run(link::links).unwrap().unwrap();
+    links.iter().find(|link| link.name == "eg0").map(|link| link.index)
 }
 
 fn the_newest_connection_is_control() {
@@ -158,7 +187,7 @@ fn no_packet_whatever_harms_it() {
 /// Packets that begin as requests do: a number and a command, but none that could be meant.
 fn packet() -> impl Strategy<Value = Vec<u8>> {
     let rest = prop::collection::vec(any::<u8>(), 0..200);
-    (any::<u8>(), 0..9u8, 8..=255u8, rest)
+    (any::<u8>(), 0..10u8, 8..=255u8, rest)
         .prop_map(|(number, command, tunnel, rest)| [vec![number, command, tunnel], rest].concat())
 }
 
@@ -179,6 +208,8 @@ fn an_impossible_request_is_refused_with_a_reason() {
     let fds = [&scene.device, &scene.socket];
     assert!(scene.control.refusal(Command::Add(too_many), &fds).contains("17 peers"));
 
+    let keep = Command::Keep { tunnel: 9 };
+    assert!(scene.control.refusal(keep, &[]).contains("one descriptor"));
     let listen = |tunnel, peer| Command::Listen { tunnel, peer };
     assert!(scene.control.refusal(listen(TUNNEL, 1), &[]).contains("no peer 1"));
     assert!(scene.control.refusal(listen(8, 0), &[]).contains("no tunnel 8"));

@@ -66,6 +66,15 @@ pub struct Adopted {
     pub config: TunnelConfig,
 }
 
+/// What a data plane that was found has.
+#[derive(Debug, Clone, Default)]
+pub struct Found {
+    /// Tunnels that it carries.
+    pub carried: Vec<TunnelId>,
+    /// Devices that it keeps for tunnels that others carry.
+    pub kept: Vec<TunnelId>,
+}
+
 /// A handle to the data plane; clones talk to the same one.
 #[derive(Clone)]
 pub struct Dataplane {
@@ -83,6 +92,15 @@ enum Job {
         tunnel: TunnelId,
         news_tx: mpsc::Sender<News>,
         done_tx: Done<Adopted>,
+    },
+    Keep {
+        tunnel: TunnelId,
+        device: OwnedFd,
+        done_tx: Done<()>,
+    },
+    Retake {
+        tunnel: TunnelId,
+        done_tx: Done<OwnedFd>,
     },
     Export {
         tunnel: TunnelId,
@@ -116,14 +134,11 @@ type Done<T> = oneshot::Sender<Result<T, DataplaneError>>;
 
 impl Dataplane {
     /// Finds the data plane that runs, or starts one, and keeps one running from now on. Also
-    /// gives the tunnels that the one it found carries.
-    pub async fn start(
-        launch: Launch,
-        metrics: Metrics,
-    ) -> Result<(Self, Vec<TunnelId>), DataplaneError> {
+    /// gives what the one it found has.
+    pub async fn start(launch: Launch, metrics: Metrics) -> Result<(Self, Found), DataplaneError> {
         let (jobs, jobs_rx) = mpsc::channel(QUEUE);
-        let carried = supervisor::start(launch, metrics, jobs_rx).await?;
-        Ok((Self { jobs }, carried))
+        let found = supervisor::start(launch, metrics, jobs_rx).await?;
+        Ok((Self { jobs }, found))
     }
 
     /// Carries a tunnel, whose news goes to `news_tx`, and goes on carrying it when the data plane
@@ -146,7 +161,18 @@ impl Dataplane {
         self.ask(|done_tx| Job::Adopt { tunnel, news_tx, done_tx }).await
     }
 
-    /// Duplicates of a tunnel's fds: its device, then its sockets.
+    /// Keeps a device whose packets another process moves, and goes on keeping it when the data plane
+    /// has to be started again: the device lives for as long as control or the data plane does.
+    pub async fn keep(&self, tunnel: TunnelId, device: OwnedFd) -> Result<(), DataplaneError> {
+        self.ask(|done_tx| Job::Keep { tunnel, device, done_tx }).await
+    }
+
+    /// Takes up a device that the data plane keeps from before a restart.
+    pub async fn retake(&self, tunnel: TunnelId) -> Result<OwnedFd, DataplaneError> {
+        self.ask(|done_tx| Job::Retake { tunnel, done_tx }).await
+    }
+
+    /// Duplicates of a tunnel's fds: its device, then its sockets where it has any.
     pub async fn export(&self, tunnel: TunnelId) -> Result<Vec<OwnedFd>, DataplaneError> {
         self.ask(|done_tx| Job::Export { tunnel, done_tx }).await
     }
@@ -167,7 +193,7 @@ impl Dataplane {
         self.ask(|done_tx| Job::Listen { tunnel, peer, done_tx }).await
     }
 
-    /// Forgets a tunnel, here and there; none of that id is fine.
+    /// Forgets a tunnel or a kept device, here and there; none of that id is fine.
     pub async fn remove(&self, tunnel: TunnelId) -> Result<(), DataplaneError> {
         self.ask(|done_tx| Job::Remove { tunnel, done_tx }).await
     }

@@ -13,7 +13,7 @@ use tokio::time::sleep;
 use tracing::{error, info, warn};
 
 use super::connection::Connection;
-use super::{Adopted, Carried, DataplaneError, Done, Job, Launch, News};
+use super::{Adopted, Carried, DataplaneError, Done, Found, Job, Launch, News};
 use crate::metrics::Metrics;
 use crate::telemetry::chain;
 
@@ -31,11 +31,16 @@ enum Waiting {
         done_tx: Done<Adopted>,
     },
     Export(Done<Vec<OwnedFd>>),
+    /// The device is kept here too once it is here.
+    Retake {
+        tunnel: TunnelId,
+        done_tx: Done<OwnedFd>,
+    },
     Stats {
         so_far: Vec<TunnelStats>,
         done_tx: Done<Vec<TunnelStats>>,
     },
-    /// Nobody: a tunnel handed to a new data plane.
+    /// Nobody: a tunnel or a device handed to a new data plane.
     Again(TunnelId),
 }
 
@@ -49,6 +54,8 @@ struct Supervisor {
     metrics: Metrics,
     connection: Connection,
     tunnels: BTreeMap<TunnelId, Tunnel>,
+    /// Devices that it keeps.
+    kept: BTreeMap<TunnelId, OwnedFd>,
     waiting: HashMap<u64, Waiting>,
     next_number: u64,
     /// Control is going, and the data plane may.
@@ -60,32 +67,30 @@ pub async fn start(
     launch: Launch,
     metrics: Metrics,
     jobs: mpsc::Receiver<Job>,
-) -> Result<Vec<TunnelId>, DataplaneError> {
-    let (connection, carried) = first_connection(&launch).await?;
+) -> Result<Found, DataplaneError> {
+    let (connection, found) = first_connection(&launch).await?;
     let supervisor = Supervisor {
         launch,
         metrics,
         connection,
         tunnels: BTreeMap::new(),
+        kept: BTreeMap::new(),
         waiting: HashMap::new(),
         next_number: 1,
         leaving: false,
     };
     tokio::spawn(supervisor.run(jobs));
-    Ok(carried)
+    Ok(found)
 }
 
-async fn first_connection(launch: &Launch) -> Result<(Connection, Vec<TunnelId>), DataplaneError> {
+async fn first_connection(launch: &Launch) -> Result<(Connection, Found), DataplaneError> {
     if let Some(found) = launch.find() {
         let mut connection = found.map_err(DataplaneError::Start)?;
         match greet(&mut connection).await {
-            Ok(carried) => {
-                info!(
-                    pid = connection.process().pid(),
-                    tunnels = carried.len(),
-                    "found the data plane"
-                );
-                return Ok((connection, carried));
+            Ok(found) => {
+                let (tunnels, kept) = (found.carried.len(), found.kept.len());
+                info!(pid = connection.process().pid(), tunnels, kept, "found the data plane");
+                return Ok((connection, found));
             }
             Err(error) => {
                 warn!(%error, "the data plane that runs is of no use and is replaced");
@@ -96,22 +101,23 @@ async fn first_connection(launch: &Launch) -> Result<(Connection, Vec<TunnelId>)
     started(launch).await
 }
 
-async fn started(launch: &Launch) -> Result<(Connection, Vec<TunnelId>), DataplaneError> {
+async fn started(launch: &Launch) -> Result<(Connection, Found), DataplaneError> {
     let mut connection = launch.start().await.map_err(DataplaneError::Start)?;
-    let carried = greet(&mut connection).await?;
+    let found = greet(&mut connection).await?;
     info!(pid = connection.process().pid(), "started the data plane");
-    Ok((connection, carried))
+    Ok((connection, found))
 }
 
-async fn greet(connection: &mut Connection) -> Result<Vec<TunnelId>, DataplaneError> {
+async fn greet(connection: &mut Connection) -> Result<Found, DataplaneError> {
     let hello = Request { number: 0, command: Command::Hello };
     connection.send(&hello, &[]).await.map_err(DataplaneError::Start)?;
     loop {
         match connection.receive().await.map_err(DataplaneError::Start)? {
-            Some((Message::Reply { reply: Reply::Hello { version, tunnels, .. }, .. }, _))
-                if version == VERSION =>
-            {
-                return Ok(tunnels);
+            Some((
+                Message::Reply { reply: Reply::Hello { version, tunnels, kept, .. }, .. },
+                _,
+            )) if version == VERSION => {
+                return Ok(Found { carried: tunnels, kept });
             }
             Some((Message::Reply { .. }, _)) => return Err(DataplaneError::Confused),
             // What it has to say before it was greeted is repeated while it stays true.
@@ -150,6 +156,14 @@ impl Supervisor {
                 let waiting = Waiting::Adopt { news_tx, done_tx };
                 self.send(Command::Export { tunnel }, &[], waiting).await;
             }
+            Job::Keep { tunnel, device, done_tx } => {
+                self.kept.insert(tunnel, device);
+                self.hand_over_device(tunnel, Waiting::Done(done_tx)).await;
+            }
+            Job::Retake { tunnel, done_tx } => {
+                let waiting = Waiting::Retake { tunnel, done_tx };
+                self.send(Command::Export { tunnel }, &[], waiting).await;
+            }
             Job::Export { tunnel, done_tx } => {
                 self.send(Command::Export { tunnel }, &[], Waiting::Export(done_tx)).await;
             }
@@ -163,6 +177,7 @@ impl Supervisor {
             }
             Job::Remove { tunnel, done_tx } => {
                 self.tunnels.remove(&tunnel);
+                self.kept.remove(&tunnel);
                 self.send(Command::Remove { tunnel }, &[], Waiting::Done(done_tx)).await;
             }
             Job::Stats { done_tx } => {
@@ -192,6 +207,17 @@ impl Supervisor {
         if let Err(error) = self.connection.send(&request, &fds).await {
             // The connection's end is heard next, and the tunnel is handed to the next one.
             warn!(%error, tunnel, "a tunnel could not be handed to the data plane");
+        }
+    }
+
+    async fn hand_over_device(&mut self, tunnel: TunnelId, waiting: Waiting) {
+        let device = self.kept.get(&tunnel).map(OwnedFd::try_clone);
+        match device {
+            None => {}
+            Some(Ok(device)) => {
+                self.send(Command::Keep { tunnel }, &[device.as_fd()], waiting).await;
+            }
+            Some(Err(error)) => waiting.fail(DataplaneError::Start(error)),
         }
     }
 
@@ -236,7 +262,12 @@ impl Supervisor {
             (Waiting::Again(_), _) => {}
             (waiting, Reply::Failed { reason }) => waiting.fail(DataplaneError::Refused(reason)),
             (Waiting::Done(done_tx), Reply::Done) => drop(done_tx.send(Ok(()))),
-            (Waiting::Export(done_tx), Reply::Exported { .. }) => drop(done_tx.send(Ok(fds))),
+            (Waiting::Export(done_tx), Reply::Exported { .. } | Reply::Kept) => {
+                drop(done_tx.send(Ok(fds)));
+            }
+            (Waiting::Retake { tunnel, done_tx }, Reply::Kept) => {
+                drop(done_tx.send(self.retake(tunnel, fds)));
+            }
             (Waiting::Adopt { news_tx, done_tx }, Reply::Exported { config }) => {
                 drop(done_tx.send(self.adopt(config, news_tx, fds)));
             }
@@ -274,6 +305,13 @@ impl Supervisor {
         Ok(adopted)
     }
 
+    fn retake(&mut self, tunnel: TunnelId, fds: Vec<OwnedFd>) -> Result<OwnedFd, DataplaneError> {
+        let device = fds.into_iter().next().ok_or(DataplaneError::Confused)?;
+        let ours = device.try_clone().map_err(DataplaneError::Start)?;
+        self.kept.insert(tunnel, ours);
+        Ok(device)
+    }
+
     fn remember_endpoint(
         &mut self,
         tunnel: TunnelId,
@@ -293,7 +331,8 @@ impl Supervisor {
 
     /// The data plane died. The devices live on in our fds, and packets wait in them.
     async fn restart(&mut self) {
-        warn!(tunnels = self.tunnels.len(), "the data plane died and is started again");
+        let (tunnels, kept) = (self.tunnels.len(), self.kept.len());
+        warn!(tunnels, kept, "the data plane died and is started again");
         self.metrics.dataplane_restarts.inc();
         for (_, waiting) in self.waiting.drain() {
             waiting.fail(DataplaneError::Gone);
@@ -302,6 +341,10 @@ impl Supervisor {
         let tunnels: Vec<TunnelId> = self.tunnels.keys().copied().collect();
         for tunnel in tunnels {
             self.hand_over(tunnel, Waiting::Again(tunnel)).await;
+        }
+        let kept: Vec<TunnelId> = self.kept.keys().copied().collect();
+        for tunnel in kept {
+            self.hand_over_device(tunnel, Waiting::Again(tunnel)).await;
         }
     }
 
@@ -325,6 +368,7 @@ impl Waiting {
             Self::Done(done_tx) => drop(done_tx.send(Err(error))),
             Self::Adopt { done_tx, .. } => drop(done_tx.send(Err(error))),
             Self::Export(done_tx) => drop(done_tx.send(Err(error))),
+            Self::Retake { done_tx, .. } => drop(done_tx.send(Err(error))),
             Self::Stats { done_tx, .. } => drop(done_tx.send(Err(error))),
             Self::Again(_) => {}
         }

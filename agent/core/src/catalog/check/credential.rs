@@ -39,10 +39,7 @@ pub(super) fn identity<'a>(
 pub(super) type WithoutAddress = BTreeMap<ProviderId, Vec<GatewayId>>;
 
 impl Check<'_> {
-    pub(super) fn gateways_without_address(
-        &self,
-        configs: &[Config],
-    ) -> WithoutAddress {
+    pub(super) fn gateways_without_address(&self, configs: &[Config]) -> WithoutAddress {
         let mut without = WithoutAddress::new();
         for (gateway, config) in self.records.gateways.iter().zip(configs) {
             if config.wireguard().is_some_and(|config| config.addresses.is_empty()) {

@@ -16,8 +16,8 @@ use crate::catalog::model::{
 use crate::catalog::{Catalog, RecordId, Records};
 use crate::fault::Finding;
 use crate::id::{CredentialId, GatewayId, MappingId, ProviderId};
-use crate::suggest::did_you_mean;
 use crate::openvpn::strip_login;
+use crate::suggest::did_you_mean;
 use crate::wireguard::strip_private_key;
 
 /// Records there are, becoming those that an apply leaves.
