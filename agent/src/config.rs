@@ -1,6 +1,7 @@
 //! `agent.toml`: every setting, its default, and what it may be.
 
 mod certificate;
+mod openvpn;
 mod report;
 mod roles;
 mod tls;
@@ -12,6 +13,7 @@ use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use serde::{Deserialize, Serialize};
 
 pub use self::certificate::{CertificateName, InvalidCertificateName, Kind as CertificateNameKind};
+pub use self::openvpn::Openvpn;
 pub use self::report::Report;
 pub use self::roles::{Members, Name, Roles};
 pub use self::tls::Tls;
@@ -38,6 +40,8 @@ pub struct Config {
     pub containment: Containment,
     /// `WireGuard` tunnels.
     pub wireguard: Wireguard,
+    /// OpenVPN tunnels.
+    pub openvpn: Openvpn,
     /// The unprivileged packet process.
     pub dataplane: Dataplane,
     /// The log on standard error.
@@ -185,6 +189,7 @@ impl Default for Config {
             sessions: Sessions::default(),
             containment: Containment::default(),
             wireguard: Wireguard::default(),
+            openvpn: Openvpn::default(),
             dataplane: Dataplane::default(),
             log: Log::default(),
         }
@@ -339,7 +344,8 @@ impl Config {
             (self.dataplane.workers <= 64, "dataplane.workers: expected at most 64"),
         ];
         let faults = checks.iter().filter(|(ok, _)| !ok).map(|(_, fault)| (*fault).to_owned());
-        faults.chain(self.api.tls.faults()).chain(self.report.faults()).collect()
+        let more = [self.api.tls.faults(), self.openvpn.faults(), self.report.faults()];
+        faults.chain(more.into_iter().flatten()).collect()
     }
 
     /// The API's socket.

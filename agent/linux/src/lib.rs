@@ -4,9 +4,11 @@
 //! calling thread; [`netns::Netns::run`] makes that the container's for one closure. All of them
 //! block, for milliseconds at most unless they say otherwise: async callers use a blocking thread.
 
+pub mod confined;
 pub mod death;
 pub mod handover;
 pub mod link;
+pub mod memfd;
 pub mod netns;
 pub mod nft;
 pub mod peer;

@@ -79,7 +79,8 @@ fn close_and_confine() -> io::Result<()> {
     forbid_new_privileges()
 }
 
-fn close_on_exec_from(first: u32) -> io::Result<()> {
+/// Closes what has this number or a higher one when the process executes something.
+pub(crate) fn close_on_exec_from(first: u32) -> io::Result<()> {
     // SAFETY: the call marks file descriptors and touches no memory; those marked stay open here.
     let result =
         unsafe { libc::close_range(first, u32::MAX, libc::CLOSE_RANGE_CLOEXEC.cast_signed()) };

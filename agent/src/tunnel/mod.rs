@@ -1,5 +1,6 @@
 //! Tunnels: what brings a container's packets to a gateway.
 
 pub mod dataplane;
+pub mod openvpn;
 pub mod resolve;
 pub mod wireguard;

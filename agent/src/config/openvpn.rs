@@ -1,0 +1,48 @@
+//! `[openvpn]`: the program, and the users it runs as.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+/// The last number a user can have.
+const UID_LAST: u32 = u32::MAX - 2;
+
+/// `[openvpn]`
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Openvpn {
+    /// The program, 2.6 or later.
+    pub binary: PathBuf,
+    /// The first of the users and groups, by number, that its processes run as, each as one of its
+    /// own. They need no names and must own nothing else.
+    pub uid_first: u32,
+    /// How many there are: the most tunnels at one time.
+    pub uid_count: u32,
+}
+
+impl Default for Openvpn {
+    fn default() -> Self {
+        Self {
+            binary: "/usr/sbin/openvpn".into(),
+            // systemd(1) leaves 1,879,048,192 and up to nobody.
+            uid_first: 1_900_000_000,
+            uid_count: 4096,
+        }
+    }
+}
+
+impl Openvpn {
+    /// What cannot work.
+    pub(super) fn faults(&self) -> Vec<String> {
+        let last = self.uid_first.checked_add(self.uid_count);
+        let checks = [
+            (self.binary.is_absolute(), "openvpn.binary: expected an absolute path"),
+            (
+                self.uid_first != 0 && last.is_some_and(|last| last <= UID_LAST),
+                "openvpn.uid_first, openvpn.uid_count: expected users that are not root",
+            ),
+            (self.uid_count > 0, "openvpn.uid_count: expected at least 1"),
+        ];
+        checks.iter().filter(|(ok, _)| !ok).map(|(_, fault)| (*fault).to_owned()).collect()
+    }
+}
