@@ -31,13 +31,20 @@ pub struct Finding {
     /// The field, as a path: `gateways[3].config`, `Peer.AllowedIPs`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub field: Option<String>,
+    /// What the caller calls the entry that the field is of, where entries have such a name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub external_id: Option<String>,
     /// What was expected and what to do.
     pub message: String,
 }
 
+/// The most characters of an entry's own name that a finding repeats.
+const EXTERNAL_ID_SHOWN: usize = 64;
+
 impl Finding {
     fn new(severity: Severity, message: impl Into<String>) -> Self {
-        Self { severity, file: None, line: None, field: None, message: message.into() }
+        let message = message.into();
+        Self { severity, file: None, line: None, field: None, external_id: None, message }
     }
 
     /// A reason to refuse the input.
@@ -75,6 +82,20 @@ impl Finding {
         self.field = Some(field.into());
         self
     }
+
+    /// Says what the caller calls the entry: the beginning of it, without control characters.
+    pub(crate) fn set_external_id(&mut self, external_id: Option<&str>) {
+        self.external_id = external_id.map(|text| {
+            let shown = text.chars().take(EXTERNAL_ID_SHOWN);
+            shown.map(|c| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c }).collect()
+        });
+    }
+
+    /// The entry that the field is of: `gateway[3]` for `gateway[3].config`.
+    pub(crate) fn entry(&self) -> Option<&str> {
+        let field = self.field.as_ref()?;
+        Some(&field[..=field.find(']')?])
+    }
 }
 
 impl fmt::Display for Finding {
@@ -87,7 +108,11 @@ impl fmt::Display for Finding {
             (None, None) => {}
         }
         if let Some(field) = &self.field {
-            write!(f, "{field}: ")?;
+            write!(f, "{field}")?;
+            match &self.external_id {
+                Some(external_id) => write!(f, " ({external_id}): ")?,
+                None => f.write_str(": ")?,
+            }
         }
         match self.severity {
             Severity::Fault => {}

@@ -21,7 +21,7 @@ impl From<&Provider> for ProviderRecord {
             key_sharing: provider.key_sharing,
             selection: provider.selection,
             release_delay_s: provider.release_delay_s,
-            snapshot_version: provider.snapshot_version,
+            snapshot_version: provider.last_push.as_ref().map(|push| push.version),
         }
     }
 }

@@ -13,7 +13,7 @@ use crate::openvpn;
 use crate::wireguard::{self, Rules};
 
 /// The most characters a name may have.
-const NAME_MAX: usize = 200;
+pub(super) const NAME_MAX: usize = 200;
 /// The most characters another system's name may have.
 const OPAQUE_MAX: usize = 1024;
 /// The most bytes a custom config or a custom credential may have.

@@ -5,11 +5,11 @@
 //! its files, [`Document::against`] compares it with the records there are.
 
 mod entries;
-mod fields;
+pub(super) mod fields;
 mod join;
 mod places;
-mod plan;
-mod read;
+pub(super) mod plan;
+pub(super) mod read;
 mod scope;
 mod text;
 mod toml;

@@ -7,6 +7,7 @@ mod document;
 pub mod model;
 mod record_id;
 pub mod select;
+mod snapshot;
 pub mod why;
 
 use std::collections::BTreeMap;
@@ -16,12 +17,15 @@ pub use document::{
     WorkspaceEntry,
 };
 pub use model::{
-    Credential, CredentialSecret, Egress, ExpectedExit, Gateway, GatewayScope, KeySharing, Mapping,
-    OnHooks, Owner, Provider, ProviderType, SelectionPolicy, Subject, WireguardOverrides,
-    Withdrawn, Workspace,
+    Credential, CredentialSecret, Egress, ExpectedExit, Gateway, GatewayScope, KeySharing,
+    LastPush, Mapping, OnHooks, Owner, Provider, ProviderType, SelectionPolicy, Subject,
+    WireguardOverrides, Withdrawn, Workspace,
 };
 pub use record_id::RecordId;
 pub use select::{Candidate, InUse, Offer, explain, offers};
+pub use snapshot::{
+    Difference, ENTRIES_MAX, Push, PushError, PushedCredential, PushedGateway, Snapshot,
+};
 pub use why::Why;
 
 use crate::fault::{Checked, unless_faulty};

@@ -98,8 +98,17 @@ pub struct Provider {
     pub selection: SelectionPolicy,
     /// Seconds a slot stays taken after an unclean end, while the VPN server still counts it.
     pub release_delay_s: u32,
-    /// The version of the snapshot that its plugin service pushed last.
-    pub snapshot_version: Option<u64>,
+    /// What its plugin service pushed last.
+    pub last_push: Option<LastPush>,
+}
+
+/// Which snapshot a plugin service pushed last.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LastPush {
+    /// The snapshot's own version.
+    pub version: u64,
+    /// What was in it. A secret, since passwords in it could be guessed at.
+    pub digest: Secret<[u8; 32]>,
 }
 
 /// The newest snapshot of a plugin service has left a record out, which disabled it.

@@ -42,7 +42,7 @@ pub fn provider(n: u128) -> Provider {
         key_sharing: KeySharing::Exclusive,
         selection: SelectionPolicy::Id,
         release_delay_s: 0,
-        snapshot_version: None,
+        last_push: None,
     }
 }
 

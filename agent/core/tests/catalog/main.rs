@@ -8,5 +8,6 @@ mod menu;
 mod mistakes;
 mod model;
 mod openvpn;
+mod push;
 mod records;
 mod selection;

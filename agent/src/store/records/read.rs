@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::num::NonZeroU32;
 
 use egress_core::catalog::{
-    Credential, CredentialSecret, Gateway, GatewayScope, Mapping, Owner, Provider, Records,
-    WireguardOverrides, Withdrawn, Workspace,
+    Credential, CredentialSecret, Gateway, GatewayScope, LastPush, Mapping, Owner, Provider,
+    Records, WireguardOverrides, Withdrawn, Workspace,
 };
 use egress_core::id::{CredentialId, GatewayId, MappingId, ProviderId};
 use rusqlite::types::FromSqlError;
@@ -15,12 +15,15 @@ use super::RecordError;
 use crate::store::columns::{Bits, Json, Word};
 use crate::store::seal::{MasterKey, Record, RecordKey};
 
+const PROVIDERS: &str = "SELECT provider.*, snapshot.version AS snapshot_version, record_key, \
+    sealed_digest FROM provider LEFT JOIN snapshot USING (id)";
+
 /// Every record of the catalog.
 pub(in crate::store) fn read(db: &Connection, key: &MasterKey) -> Result<Records, RecordError> {
     let mapped = selected(db, "SELECT mapping_id, gateway_id FROM mapping_gateway")?;
     let opened = selected(db, "SELECT credential_id, gateway_id FROM credential_gateway")?;
     Ok(Records {
-        providers: rows(db, "SELECT * FROM provider", |row| Ok(provider(row)?))?,
+        providers: rows(db, PROVIDERS, |row| provider(row, key))?,
         gateways: rows(db, "SELECT * FROM gateway", |row| gateway(row, key))?,
         mappings: rows(db, "SELECT * FROM mapping", |row| Ok(mapping(row, &mapped)?))?,
         credentials: rows(db, "SELECT * FROM credential", |row| credential(row, &opened, key))?,
@@ -56,9 +59,10 @@ fn selected(db: &Connection, sql: &str) -> rusqlite::Result<Selected> {
     Ok(selected)
 }
 
-fn provider(row: &Row<'_>) -> rusqlite::Result<Provider> {
+fn provider(row: &Row<'_>, key: &MasterKey) -> Result<Provider, RecordError> {
+    let id = ProviderId::from_bytes(row.get("id")?);
     Ok(Provider {
-        id: ProviderId::from_bytes(row.get("id")?),
+        id,
         name: row.get("name")?,
         kind: row.get::<_, Word<_>>("kind")?.0,
         enabled: row.get("enabled")?,
@@ -71,8 +75,19 @@ fn provider(row: &Row<'_>) -> rusqlite::Result<Provider> {
         key_sharing: row.get::<_, Word<_>>("key_sharing")?.0,
         selection: row.get::<_, Word<_>>("selection")?.0,
         release_delay_s: row.get("release_delay_s")?,
-        snapshot_version: row.get::<_, Option<Bits>>("snapshot_version")?.map(|bits| bits.0),
+        last_push: last_push(row, id, key)?,
     })
+}
+
+fn last_push(
+    row: &Row<'_>,
+    provider: ProviderId,
+    key: &MasterKey,
+) -> Result<Option<LastPush>, RecordError> {
+    let Some(Bits(version)) = row.get("snapshot_version")? else { return Ok(None) };
+    let key = record_key(row, key, Record::new("snapshot", &provider))?;
+    let digest = key.open_32("digest", &row.get::<_, Vec<u8>>("sealed_digest")?)?;
+    Ok(Some(LastPush { version, digest }))
 }
 
 fn gateway(row: &Row<'_>, key: &MasterKey) -> Result<Gateway, RecordError> {

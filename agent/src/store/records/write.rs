@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use egress_core::catalog::{
-    Credential, CredentialSecret, Gateway, GatewayScope, Mapping, Owner, Provider, Records,
-    Workspace,
+    Credential, CredentialSecret, Gateway, GatewayScope, LastPush, Mapping, Owner, Provider,
+    Records, Workspace,
 };
 use egress_core::id::{CredentialId, GatewayId, ProviderId};
 use rusqlite::{Connection, named_params};
@@ -30,19 +30,21 @@ pub(in crate::store) fn write(
     let credentials = Difference::of(&old.credentials, &new.credentials, |it| it.id);
     let workspaces = Difference::of(&old.workspaces, &new.workspaces, |it| it.name.clone());
 
-    providers.delete(db, &["DELETE FROM provider WHERE id = ?1"], |it| *it.id.as_bytes())?;
+    providers.delete(db, &DELETE_PROVIDER, |it| *it.id.as_bytes())?;
     gateways.delete(db, &["DELETE FROM gateway WHERE id = ?1"], |it| *it.id.as_bytes())?;
     mappings.delete(db, &DELETE_MAPPING, |it| *it.id.as_bytes())?;
     credentials.delete(db, &DELETE_CREDENTIAL, |it| *it.id.as_bytes())?;
     workspaces.delete(db, &["DELETE FROM workspace WHERE name = ?1"], |it| it.name.clone())?;
 
-    providers.now.into_iter().try_for_each(|it| insert_provider(db, it))?;
+    providers.now.into_iter().try_for_each(|it| insert_provider(db, key, it))?;
     gateways.now.into_iter().try_for_each(|it| insert_gateway(db, key, it))?;
     mappings.now.into_iter().try_for_each(|it| insert_mapping(db, it))?;
     credentials.now.into_iter().try_for_each(|it| insert_credential(db, key, it))?;
     workspaces.now.into_iter().try_for_each(|it| insert_workspace(db, it))
 }
 
+const DELETE_PROVIDER: [&str; 2] =
+    ["DELETE FROM snapshot WHERE id = ?1", "DELETE FROM provider WHERE id = ?1"];
 const DELETE_MAPPING: [&str; 2] =
     ["DELETE FROM mapping_gateway WHERE mapping_id = ?1", "DELETE FROM mapping WHERE id = ?1"];
 const DELETE_CREDENTIAL: [&str; 2] = [
@@ -85,11 +87,10 @@ impl<'a, T: PartialEq> Difference<'a, T> {
 
 const PROVIDER: &str = "INSERT INTO provider (id, name, kind, enabled, managed, \
     enable_new_managed_gateways, external_id, version, split, on_hooks, key_sharing, selection, \
-    release_delay_s, snapshot_version) VALUES (:id, :name, :kind, :enabled, :managed, :enable_new, \
-    :external_id, :version, :split, :on_hooks, :key_sharing, :selection, :release_delay_s, \
-    :snapshot_version)";
+    release_delay_s) VALUES (:id, :name, :kind, :enabled, :managed, :enable_new, :external_id, \
+    :version, :split, :on_hooks, :key_sharing, :selection, :release_delay_s)";
 
-fn insert_provider(db: &Connection, provider: &Provider) -> rusqlite::Result<()> {
+fn insert_provider(db: &Connection, key: &MasterKey, provider: &Provider) -> rusqlite::Result<()> {
     db.prepare_cached(PROVIDER)?.execute(named_params! {
         ":id": provider.id.as_bytes(),
         ":name": provider.name,
@@ -104,7 +105,29 @@ fn insert_provider(db: &Connection, provider: &Provider) -> rusqlite::Result<()>
         ":key_sharing": Word(provider.key_sharing),
         ":selection": Word(provider.selection),
         ":release_delay_s": provider.release_delay_s,
-        ":snapshot_version": provider.snapshot_version.map(Bits),
+    })?;
+    match &provider.last_push {
+        Some(push) => insert_snapshot(db, key, provider.id, push),
+        None => Ok(()),
+    }
+}
+
+const SNAPSHOT: &str = "INSERT INTO snapshot (id, version, key_id, record_key, sealed_digest) \
+    VALUES (:id, :version, :key_id, :record_key, :sealed_digest)";
+
+fn insert_snapshot(
+    db: &Connection,
+    key: &MasterKey,
+    provider: ProviderId,
+    push: &LastPush,
+) -> rusqlite::Result<()> {
+    let (record_key, wrapped) = key.new_record_key(Record::new("snapshot", &provider));
+    db.prepare_cached(SNAPSHOT)?.execute(named_params! {
+        ":id": provider.as_bytes(),
+        ":version": Bits(push.version),
+        ":key_id": key.id().0,
+        ":record_key": wrapped,
+        ":sealed_digest": record_key.seal("digest", push.digest.expose()),
     })?;
     Ok(())
 }

@@ -11,7 +11,7 @@ use crate::secret::Secret;
 use crate::suggest::did_you_mean;
 
 /// A table being read. What was not asked for when it is finished is unknown.
-pub(super) struct Fields<'r> {
+pub(in crate::catalog) struct Fields<'r> {
     /// Empty for the document itself.
     path: String,
     table: Map<String, Value>,
@@ -27,7 +27,13 @@ impl<'r> Fields<'r> {
         Self::of(value, String::new(), files, findings)
     }
 
-    fn of(value: Value, path: String, files: bool, findings: &'r mut Vec<Finding>) -> Option<Self> {
+    /// The fields of the table at `path`.
+    pub fn of(
+        value: Value,
+        path: String,
+        files: bool,
+        findings: &'r mut Vec<Finding>,
+    ) -> Option<Self> {
         let Value::Object(table) = value else {
             // What the source's own reader could not make a value of was reported there.
             if !value.is_null() {

@@ -2,8 +2,8 @@
 
 mod merge;
 mod prune;
-mod record;
-mod secrets;
+pub(in crate::catalog) mod record;
+pub(in crate::catalog) mod secrets;
 
 use std::collections::BTreeSet;
 
@@ -61,12 +61,11 @@ impl Document {
     }
 }
 
-fn is_fault(finding: &Finding) -> bool {
+pub(in crate::catalog) fn is_fault(finding: &Finding) -> bool {
     finding.severity == Severity::Fault
 }
 
 /// Whether a finding is about one of these records, named as in `gateway[3]`.
 fn is_of(finding: &Finding, records: &BTreeSet<&String>) -> bool {
-    let record = finding.field.as_ref().and_then(|field| field.split_inclusive(']').next());
-    record.is_some_and(|record| records.contains(&record.to_owned()))
+    finding.entry().is_some_and(|entry| records.contains(&entry.to_owned()))
 }

@@ -121,7 +121,7 @@ impl CredentialEntry {
         entry
     }
 
-    fn check_one_secret(&self, fields: &mut Fields<'_>) {
+    pub(in crate::catalog) fn check_one_secret(&self, fields: &mut Fields<'_>) {
         let login = self.username.is_some() || self.password.is_some();
         let kinds = [self.private_key.is_some(), login, self.custom.is_some()];
         if kinds.into_iter().filter(|given| *given).count() > 1 {
@@ -133,7 +133,7 @@ impl CredentialEntry {
 }
 
 /// `active_connection_limit` alone is a limit; `limit_active_connections` may switch it off.
-fn limit(fields: &mut Fields<'_>) -> Option<NonZeroU32> {
+pub(in crate::catalog) fn limit(fields: &mut Fields<'_>) -> Option<NonZeroU32> {
     let switch = fields.optional_flag("limit_active_connections");
     if switch == Some(false) {
         fields.ignore("active_connection_limit");
@@ -157,7 +157,7 @@ impl WorkspaceEntry {
     }
 }
 
-fn owner(fields: &mut Fields<'_>) -> Owner {
+pub(in crate::catalog) fn owner(fields: &mut Fields<'_>) -> Owner {
     let user = fields.text("user").map(Owner::User);
     let group = fields.text("group").map(Owner::Group);
     let workspace = fields.text("workspace").map(Owner::Workspace);
@@ -175,7 +175,7 @@ fn owner(fields: &mut Fields<'_>) -> Owner {
     }
 }
 
-fn scope(fields: &mut Fields<'_>) -> Scope {
+pub(in crate::catalog) fn scope(fields: &mut Fields<'_>) -> Scope {
     let is_word = |word: &str| Ok::<_, String>(word.to_owned());
     if fields.is_text("gateways") {
         return fields.choice("gateways", &[("all", ())]).map_or(Scope::All, |()| Scope::All);
@@ -183,11 +183,11 @@ fn scope(fields: &mut Fields<'_>) -> Scope {
     fields.list("gateways", is_word).map_or(Scope::All, Scope::Selected)
 }
 
-fn network(text: &str) -> Result<IpNet, &'static str> {
+pub(in crate::catalog) fn network(text: &str) -> Result<IpNet, &'static str> {
     let alone = text.parse::<IpAddr>().map(IpNet::from);
     alone.or_else(|_| text.parse()).map_err(|_| "expected an address, or address/prefix length")
 }
 
-fn resolver(text: &str) -> Result<IpAddr, &'static str> {
+pub(in crate::catalog) fn resolver(text: &str) -> Result<IpAddr, &'static str> {
     text.parse().map_err(|_| "expected an IPv4 or IPv6 address")
 }

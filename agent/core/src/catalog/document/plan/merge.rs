@@ -11,14 +11,12 @@ use crate::catalog::document::{
     CredentialEntry, Document, GatewayEntry, MappingEntry, ProviderEntry, Scope, WorkspaceEntry,
 };
 use crate::catalog::model::{
-    Credential, Gateway, GatewayScope, Mapping, Owner, Provider, ProviderType, Workspace,
+    Credential, Gateway, GatewayScope, Mapping, Owner, Provider, Workspace,
 };
 use crate::catalog::{Catalog, RecordId, Records};
 use crate::fault::Finding;
 use crate::id::{CredentialId, GatewayId, MappingId, ProviderId};
-use crate::openvpn::strip_login;
 use crate::suggest::did_you_mean;
-use crate::wireguard::strip_private_key;
 
 /// Records there are, becoming those that an apply leaves.
 pub(super) struct Merge<F> {
@@ -111,7 +109,7 @@ impl<F: FnMut() -> Uuid> Merge<F> {
             key_sharing: entry.key_sharing,
             selection: entry.selection,
             release_delay_s: entry.release_delay_s,
-            snapshot_version: None,
+            last_push: None,
         };
         self.put(provider, format!("provider {}", entry.name), path);
     }
@@ -138,31 +136,14 @@ impl<F: FnMut() -> Uuid> Merge<F> {
         self.put(gateway, label, path);
     }
 
-    /// The config as it is kept: without what the credential is for.
     fn config(&mut self, entry: &GatewayEntry, provider: ProviderId, path: &str) -> Option<String> {
-        let text = secrets::opened("config", &entry.config);
-        let text = self.unless_flawed(text, path)?.expose();
-        match self.provider_record(provider)?.kind {
-            ProviderType::Custom => Some(text.clone()),
-            ProviderType::Openvpn => {
-                let (text, login) = strip_login(text);
-                if login.is_some() {
-                    let message = "not kept: the credential's username and password are used";
-                    let field = format!("{path}.config.auth-user-pass");
-                    self.findings.push(Finding::warning(message).about(field));
-                }
-                Some(text)
-            }
-            ProviderType::Wireguard => {
-                let (text, private_key) = strip_private_key(text);
-                if private_key.is_some() {
-                    let message = "not kept: the credential's private key is used";
-                    let field = format!("{path}.config.Interface.PrivateKey");
-                    self.findings.push(Finding::warning(message).about(field));
-                }
-                Some(text)
-            }
+        let kind = self.provider_record(provider)?.kind;
+        let kept = secrets::kept_config(&entry.config, kind);
+        let (config, cut) = self.unless_flawed(kept, path)?;
+        if let Some((field, why)) = cut {
+            self.findings.push(Finding::warning(why).about(format!("{path}.{field}")));
         }
+        Some(config)
     }
 
     fn mapping(&mut self, entry: &MappingEntry, path: String) {

@@ -6,7 +6,7 @@ use crate::id::ProviderId;
 
 /// What an entry without an id is found by.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Name {
+pub(in crate::catalog) enum Name {
     Provider(String),
     Gateway(ProviderId, String),
     Mapping(ProviderId, Owner),
@@ -15,7 +15,7 @@ pub(super) enum Name {
 }
 
 /// A record of any kind.
-pub(super) trait Record: Clone + PartialEq {
+pub(in crate::catalog) trait Record: Clone + PartialEq {
     fn id(&self) -> RecordId;
     fn name(&self) -> Name;
     fn version(&mut self) -> &mut u64;
@@ -39,7 +39,7 @@ impl Record for Provider {
     }
 
     fn inherit(&mut self, former: &Self) {
-        self.snapshot_version = former.snapshot_version;
+        self.last_push.clone_from(&former.last_push);
     }
 
     fn list(records: &mut Records) -> &mut Vec<Self> {

@@ -1,15 +1,16 @@
 //! Secrets of an entry, or those that stay.
 
 use crate::catalog::document::{CredentialEntry, Text};
-use crate::catalog::model::{Credential, CredentialSecret, WireguardOverrides};
+use crate::catalog::model::{Credential, CredentialSecret, ProviderType, WireguardOverrides};
+use crate::openvpn::strip_login;
 use crate::secret::Secret;
-use crate::wireguard::key;
+use crate::wireguard::{key, strip_private_key};
 
 /// What is wrong with a secret, and in which field; in none when it is missing.
-pub(super) type Flaw = (Option<&'static str>, String);
+pub(in crate::catalog) type Flaw = (Option<&'static str>, String);
 
 /// The entry's secret; what it leaves out is that of the record there is.
-pub(super) fn secret(
+pub(in crate::catalog) fn secret(
     entry: &CredentialEntry,
     old: Option<&Credential>,
 ) -> Result<CredentialSecret, Flaw> {
@@ -50,7 +51,7 @@ fn without_line_break(password: &Secret<String>) -> Secret<String> {
 }
 
 /// What the entry sets in a gateway's config. An omitted preshared key stays, an empty one goes.
-pub(super) fn overrides(
+pub(in crate::catalog) fn overrides(
     entry: &CredentialEntry,
     old: Option<&Credential>,
 ) -> Result<WireguardOverrides, Flaw> {
@@ -72,8 +73,32 @@ fn private_key(field: &'static str, text: &Text) -> Result<Secret<[u8; 32]>, Fla
         .map_err(|why| (Some(field), why.to_string()))
 }
 
+/// What was cut out of a config: in which field, and why.
+pub(in crate::catalog) type Cut = (&'static str, &'static str);
+
+/// A config as it is kept: without what the credential is for.
+pub(in crate::catalog) fn kept_config(
+    text: &Text,
+    kind: ProviderType,
+) -> Result<(String, Option<Cut>), Flaw> {
+    let text = opened("config", text)?.expose();
+    match kind {
+        ProviderType::Custom => Ok((text.clone(), None)),
+        ProviderType::Openvpn => {
+            let (text, login) = strip_login(text);
+            let why = "not kept: the credential's username and password are used";
+            Ok((text, login.map(|_| ("config.auth-user-pass", why))))
+        }
+        ProviderType::Wireguard => {
+            let (text, private_key) = strip_private_key(text);
+            let why = "not kept: the credential's private key is used";
+            Ok((text, private_key.map(|_| ("config.Interface.PrivateKey", why))))
+        }
+    }
+}
+
 /// The text, which must not be a file any more.
-pub(super) fn opened<'a>(field: &'static str, text: &'a Text) -> Result<&'a Secret<String>, Flaw> {
+fn opened<'a>(field: &'static str, text: &'a Text) -> Result<&'a Secret<String>, Flaw> {
     match text {
         Text::Inline(text) => Ok(text),
         Text::File(_) => Err((Some(field), "names a file that was not brought in".to_owned())),

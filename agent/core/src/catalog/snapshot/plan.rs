@@ -1,0 +1,352 @@
+//! A snapshot against the catalog there is: what would be there after it.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use uuid::Uuid;
+
+use super::found::Found;
+use super::upsert::{Difference, Former, Upsert};
+use super::{PushedCredential, PushedGateway, Snapshot};
+use crate::catalog::document::plan::is_fault;
+use crate::catalog::document::plan::secrets::{self, kept_config};
+use crate::catalog::document::{CredentialEntry, Scope};
+use crate::catalog::model::{Credential, Gateway, GatewayScope, LastPush, Provider};
+use crate::catalog::{Catalog, RecordId, Records};
+use crate::fault::{Faults, Finding};
+use crate::id::{CredentialId, GatewayId, ProviderId};
+
+/// What a push does.
+#[derive(Debug)]
+pub struct Push {
+    /// Everything there is afterwards; `None` where this very snapshot was pushed before.
+    pub catalog: Option<Catalog>,
+    /// What becomes of gateways.
+    pub gateways: Difference,
+    /// What becomes of credentials.
+    pub credentials: Difference,
+    /// Warnings and notes.
+    pub findings: Vec<Finding>,
+}
+
+/// Why a push changes nothing.
+#[derive(Debug, thiserror::Error)]
+pub enum PushError {
+    /// Nobody has such a provider.
+    #[error("there is no provider {0}")]
+    NoSuchProvider(ProviderId),
+    /// It is not for plugin services.
+    #[error("provider {0} is not managed")]
+    NotManaged(String),
+    /// A newer snapshot was pushed already.
+    #[error("snapshot {pushed} was pushed already")]
+    Outdated {
+        /// The newer one's version.
+        pushed: u64,
+    },
+    /// Another snapshot of the same version was pushed already.
+    #[error("another snapshot {pushed} was pushed already")]
+    Reused {
+        /// The version of both.
+        pushed: u64,
+    },
+    /// Entries are not sound, or do not fit what is there.
+    #[error("the snapshot has faults")]
+    Faults(#[source] Faults),
+}
+
+impl Snapshot {
+    /// Works out what pushing this snapshot to a provider does.
+    ///
+    /// A record is found by its external id, else made with an id of `new_id`, which is asked in
+    /// the order of the snapshot. What the snapshot cannot say of it stays: whether it is enabled,
+    /// and a gateway's expected exit. Records without an external id are not the service's.
+    pub fn against(
+        &self,
+        existing: &Catalog,
+        provider: ProviderId,
+        new_id: impl FnMut() -> Uuid,
+    ) -> Result<Push, PushError> {
+        let provider = existing.provider(provider).ok_or(PushError::NoSuchProvider(provider))?;
+        if !provider.managed {
+            return Err(PushError::NotManaged(provider.name.clone()));
+        }
+        let digest = self.digest();
+        match &provider.last_push {
+            Some(last) if last.version > self.version => {
+                return Err(PushError::Outdated { pushed: last.version });
+            }
+            Some(last) if last.version == self.version && last.digest == digest => {
+                return Ok(self.nothing());
+            }
+            Some(last) if last.version == self.version => {
+                return Err(PushError::Reused { pushed: last.version });
+            }
+            Some(_) | None => {}
+        }
+        let mut planner = Planner::new(existing.records().clone(), provider.clone(), new_id);
+        planner.take(self);
+        planner.finish(LastPush { version: self.version, digest })
+    }
+
+    fn nothing(&self) -> Push {
+        let unchanged = |entries: usize| Difference {
+            unchanged: u32::try_from(entries).unwrap_or(u32::MAX),
+            ..Difference::default()
+        };
+        Push {
+            catalog: None,
+            gateways: unchanged(self.gateways.len()),
+            credentials: unchanged(self.credentials.as_ref().map_or(0, Vec::len)),
+            findings: Vec::new(),
+        }
+    }
+}
+
+/// The catalog's records, becoming those that a push leaves.
+struct Planner<F> {
+    new_id: F,
+    provider: Provider,
+    /// All but gateways and credentials.
+    others: Records,
+    gateways: Upsert<Gateway>,
+    credentials: Upsert<Credential>,
+    /// The gateways that the snapshot has.
+    ids: BTreeMap<String, GatewayId>,
+    /// Where in the snapshot a record stands, and what the service calls it.
+    places: BTreeMap<RecordId, Place>,
+    found: Found,
+}
+
+#[derive(Clone)]
+struct Place {
+    /// `gateways[3]`
+    path: String,
+    external_id: String,
+}
+
+impl<F: FnMut() -> Uuid> Planner<F> {
+    fn new(mut records: Records, provider: Provider, new_id: F) -> Self {
+        let gateways = std::mem::take(&mut records.gateways);
+        let credentials = std::mem::take(&mut records.credentials);
+        Self {
+            new_id,
+            gateways: Upsert::new(gateways, provider.id),
+            credentials: Upsert::new(credentials, provider.id),
+            provider,
+            others: records,
+            ids: BTreeMap::new(),
+            places: BTreeMap::new(),
+            found: Found::default(),
+        }
+    }
+
+    fn take(&mut self, snapshot: &Snapshot) {
+        for (nth, entry) in snapshot.gateways.iter().enumerate() {
+            let external_id = entry.external_id.clone();
+            self.gateway(entry, Place { path: format!("gateways[{nth}]"), external_id });
+        }
+        self.gateways.withdraw_others();
+        let Some(credentials) = &snapshot.credentials else { return };
+        for (nth, entry) in credentials.iter().enumerate() {
+            let external_id = entry.external_id.clone();
+            self.credential(entry, Place { path: format!("credentials[{nth}]"), external_id });
+        }
+        self.credentials.withdraw_others();
+    }
+
+    fn gateway(&mut self, entry: &PushedGateway, place: Place) {
+        let Some(config) = self.config(entry, &place) else { return };
+        let pushed = |gateway: Gateway| Gateway {
+            name: entry.name.clone(),
+            country: entry.country.clone(),
+            city: entry.city.clone(),
+            config,
+            ..gateway
+        };
+        let external_id = &entry.external_id;
+        let id = match self.gateways.former(external_id) {
+            Former::Several => return self.ambiguous(&place),
+            Former::None => {
+                let gateway = self.new_gateway(external_id);
+                let id = gateway.id;
+                self.gateways.add(external_id, pushed(gateway));
+                id
+            }
+            Former::At(at) => {
+                let gateway = self.gateways.records[at].clone();
+                let id = gateway.id;
+                if self.stands_twice(&RecordId::Gateway(id), &place) {
+                    return;
+                }
+                self.gateways.replace(at, external_id, pushed(gateway));
+                id
+            }
+        };
+        self.ids.insert(external_id.clone(), id);
+        self.places.insert(RecordId::Gateway(id), place);
+    }
+
+    fn new_gateway(&mut self, external_id: &str) -> Gateway {
+        Gateway {
+            id: GatewayId((self.new_id)()),
+            provider_id: self.provider.id,
+            name: String::new(),
+            country: String::new(),
+            city: String::new(),
+            enabled: self.provider.enable_new_managed_gateways,
+            config: String::new(),
+            external_id: Some(external_id.to_owned()),
+            version: 0,
+            expected_exit: None,
+            withdrawn: None,
+        }
+    }
+
+    fn config(&mut self, entry: &PushedGateway, place: &Place) -> Option<String> {
+        match kept_config(&entry.config, self.provider.kind) {
+            Ok((config, cut)) => {
+                if let Some((field, why)) = cut {
+                    self.find(Finding::warning(why), Some(field), place);
+                }
+                Some(config)
+            }
+            Err((field, why)) => {
+                self.find(Finding::fault(why), field, place);
+                None
+            }
+        }
+    }
+
+    fn credential(&mut self, entry: &PushedCredential, place: Place) {
+        let gateways = self.gateways_meant(&entry.gateways, &place);
+        let (id, at) = match self.credentials.former(&entry.external_id) {
+            Former::Several => return self.ambiguous(&place),
+            Former::None => (CredentialId((self.new_id)()), None),
+            Former::At(at) => (self.credentials.records[at].id, Some(at)),
+        };
+        if self.stands_twice(&RecordId::Credential(id), &place) {
+            return;
+        }
+        let former = at.map(|at| self.credentials.records[at].clone());
+        let Some(credential) = self.new_credential(id, entry, gateways, former.as_ref(), &place)
+        else {
+            return;
+        };
+        match at {
+            Some(at) => self.credentials.replace(at, &entry.external_id, credential),
+            None => self.credentials.add(&entry.external_id, credential),
+        }
+        self.places.insert(RecordId::Credential(id), place);
+    }
+
+    fn new_credential(
+        &mut self,
+        id: CredentialId,
+        entry: &PushedCredential,
+        gateways: GatewayScope,
+        former: Option<&Credential>,
+        place: &Place,
+    ) -> Option<Credential> {
+        let entry = CredentialEntry::from(entry);
+        let (secret, overrides) =
+            (secrets::secret(&entry, former), secrets::overrides(&entry, former));
+        let (secret, overrides) =
+            (self.unless_flawed(secret, place), self.unless_flawed(overrides, place));
+        let (secret, overrides) = (secret?, overrides?);
+        Some(Credential {
+            id,
+            provider_id: self.provider.id,
+            name: entry.name,
+            enabled: former.is_none_or(|former| former.enabled),
+            owner: entry.owner,
+            secret,
+            gateways,
+            limit: entry.active_connection_limit,
+            external_id: entry.external_id,
+            overrides,
+            account: entry.account,
+            version: former.map_or(0, |former| former.version),
+            withdrawn: None,
+        })
+    }
+
+    fn gateways_meant(&mut self, scope: &Scope, place: &Place) -> GatewayScope {
+        let Scope::Selected(external_ids) = scope else { return GatewayScope::All };
+        let mut meant = BTreeSet::new();
+        for (nth, external_id) in external_ids.iter().enumerate() {
+            if let Some(id) = self.ids.get(external_id) {
+                meant.insert(*id);
+                continue;
+            }
+            let why = "the snapshot has no gateway of this external_id";
+            self.find(Finding::fault(why), Some(&format!("gateways[{nth}]")), place);
+        }
+        GatewayScope::Selected(meant)
+    }
+
+    /// Whether an entry before this one is of the same record, which is a fault.
+    fn stands_twice(&mut self, record: &RecordId, place: &Place) -> bool {
+        let Some(first) = self.places.get(record) else { return false };
+        let why = format!("the same as in {}: each can stand here once", first.path);
+        self.find(Finding::fault(why), Some("external_id"), place);
+        true
+    }
+
+    fn ambiguous(&mut self, place: &Place) {
+        let why = "several records of the provider have it: change all but one of them";
+        self.find(Finding::fault(why), Some("external_id"), place);
+    }
+
+    fn unless_flawed<T>(&mut self, value: Result<T, secrets::Flaw>, place: &Place) -> Option<T> {
+        value.map_err(|(field, why)| self.find(Finding::fault(why), field, place)).ok()
+    }
+
+    fn find(&mut self, finding: Finding, field: Option<&str>, place: &Place) {
+        let path = &place.path;
+        let field = field.map_or_else(|| path.clone(), |field| format!("{path}.{field}"));
+        let mut finding = finding.about(field);
+        finding.set_external_id(Some(&place.external_id));
+        self.found.push(finding);
+    }
+
+    fn finish(self, last: LastPush) -> Result<Push, PushError> {
+        let Self { provider, mut others, gateways, credentials, places, mut found, .. } = self;
+        if let Some(provider) = others.providers.iter_mut().find(|it| it.id == provider.id) {
+            provider.last_push = Some(last);
+            provider.version += 1;
+        }
+        let records =
+            Records { gateways: gateways.records, credentials: credentials.records, ..others };
+        let path = |record: &RecordId| places.get(record).map(|place| place.path.clone());
+        let (catalog, findings) = match Catalog::checked(records, &path) {
+            Ok((catalog, findings)) => (Some(catalog), findings),
+            Err(Faults(findings)) => (None, findings),
+        };
+        ours(findings, &places).for_each(|finding| found.push(finding));
+        let findings = found.finish();
+        match catalog {
+            Some(catalog) if !findings.iter().any(is_fault) => Ok(Push {
+                catalog: Some(catalog),
+                gateways: gateways.difference,
+                credentials: credentials.difference,
+                findings,
+            }),
+            Some(_) | None => Err(PushError::Faults(Faults(findings))),
+        }
+    }
+}
+
+/// What was found of the snapshot's records, with the service's ids; of others only what stands in
+/// the way.
+fn ours(
+    findings: Vec<Finding>,
+    places: &BTreeMap<RecordId, Place>,
+) -> impl Iterator<Item = Finding> {
+    let ids: BTreeMap<&str, &str> =
+        places.values().map(|place| (place.path.as_str(), place.external_id.as_str())).collect();
+    findings.into_iter().filter_map(move |mut finding| {
+        let external_id = finding.entry().and_then(|entry| ids.get(entry).copied());
+        finding.set_external_id(external_id);
+        (external_id.is_some() || is_fault(&finding)).then_some(finding)
+    })
+}
