@@ -9,6 +9,7 @@ mod command_line;
 mod detector;
 mod far_end;
 mod harness;
+mod keeping;
 mod leaks;
 mod limits;
 mod reporting;

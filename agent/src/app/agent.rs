@@ -11,7 +11,8 @@ use egress_core::catalog::{Catalog, Named, Subject, explain};
 use egress_core::id::{GatewayId, SessionId};
 
 use super::catalog_view as show;
-use crate::control::agent::{Agent, ApplyMode, Attached};
+use super::vault::Vault;
+use crate::control::agent::{Agent, ApplyMode, Attached, StoreCopy};
 use crate::control::caller::Caller;
 use crate::session::{Manager, gateway_view};
 use crate::store::{ApplyError, Store};
@@ -24,6 +25,8 @@ pub struct Host {
     pub manager: Manager,
     /// The catalog and the leases.
     pub store: Arc<dyn Store>,
+    /// The store's file and key.
+    pub vault: Vault,
 }
 
 impl Agent for Host {
@@ -127,6 +130,14 @@ impl Agent for Host {
 
     async fn workspaces(&self) -> Result<Vec<WorkspaceRecord>, Refusal> {
         Ok(self.each(show::workspaces))
+    }
+
+    async fn backup(&self) -> Result<StoreCopy, Refusal> {
+        self.vault.backup().await
+    }
+
+    async fn rotate_key(&self) -> Result<String, Refusal> {
+        self.vault.rotate_key().await.map(|id| id.to_string())
     }
 }
 

@@ -5,6 +5,7 @@ mod announce;
 mod catalog_view;
 mod listening;
 mod prepare;
+mod vault;
 
 use std::io;
 use std::sync::Arc;
@@ -19,6 +20,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{error, info};
 
 use self::agent::Host;
+use self::vault::Vault;
 use crate::admin::{self, Admin};
 use crate::config::Config;
 use crate::control::events::Events;
@@ -45,6 +47,7 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     prepare::directories(&config)?;
     let (stop, hangup) = (stop_signal()?, signal(SignalKind::hangup())?);
     let store = SqliteStore::open_with_key_file(&config.store_path(), &config.store_key_path())?;
+    let vault = Vault::new(store.clone(), config.store_key_path());
     let store: Arc<dyn Store> = Arc::new(store);
     let events = Events::default();
     let metrics = Metrics::new();
@@ -56,7 +59,8 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     let manager = Manager::new(shell);
     manager.reconcile(&found).await?;
     manager.follow_the_host().context("watch the host's links")?;
-    let mut serving = Serving::start(&config, &manager, store.clone(), events, reporter)?;
+    let host = Host { manager: manager.clone(), store: store.clone(), vault };
+    let mut serving = Serving::start(&config, host, events, reporter)?;
     if let Some(keeper) = keeper {
         serving.open_to_others(&config, keeper, hangup, manager.shell().metrics.clone())?;
     }
@@ -131,23 +135,22 @@ struct Serving {
 impl Serving {
     fn start(
         config: &Config,
-        manager: &Manager,
-        store: Arc<dyn Store>,
+        host: Host,
         events: Events,
         reporter: Option<Reporter>,
     ) -> anyhow::Result<Self> {
         let (ready, cancel) = (Arc::new(AtomicBool::new(true)), CancellationToken::new());
         let mut tasks = tokio::task::JoinSet::new();
-        tasks.spawn(announce::announce(store.clone(), events.clone(), cancel.clone()));
+        tasks.spawn(announce::announce(host.store.clone(), events.clone(), cancel.clone()));
         if let Some(reporter) = reporter {
             tasks.spawn(reporter.run(cancel.clone()));
         }
-        let host = Host { manager: manager.clone(), store };
+        let manager = host.manager.clone();
         let server = Server::new(host, events, &config.roles, cancel.clone());
         tasks.spawn(unix::serve(listening::api(config)?, server.clone()));
         if !config.metrics.listen.is_empty() {
             let listener = listening::tcp("metrics.listen", &config.metrics.listen)?;
-            let admin = Admin { manager: manager.clone(), ready: Arc::clone(&ready) };
+            let admin = Admin { manager, ready: Arc::clone(&ready) };
             tasks.spawn(admin::serve(listener, admin, cancel.clone()));
         }
         Ok(Self { server, ready, cancel, tasks })

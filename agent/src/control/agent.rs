@@ -1,11 +1,14 @@
 //! What the API can ask of the agent, and who asks.
 
+use std::fs::File;
+
 use egress_core::api::{
     ApplyReport, AttachRequest, ConnectionList, CredentialRecord, GatewayRecord, MappingRecord,
     OfferList, ProviderRecord, Refusal, SessionView, WorkspaceRecord,
 };
 use egress_core::catalog::Subject;
 use egress_core::id::{GatewayId, SessionId};
+use tokio::sync::OwnedSemaphorePermit;
 
 use super::caller::Caller;
 
@@ -75,6 +78,12 @@ pub trait Agent: Send + Sync + 'static {
 
     /// Every workspace, by name.
     fn workspaces(&self) -> impl Future<Output = Result<Vec<WorkspaceRecord>, Refusal>> + Send;
+
+    /// A copy of the store, made now.
+    fn backup(&self) -> impl Future<Output = Result<StoreCopy, Refusal>> + Send;
+
+    /// Seals the store's secrets with another master key, and gives that one's id.
+    fn rotate_key(&self) -> impl Future<Output = Result<String, Refusal>> + Send;
 }
 
 /// What an attach came to.
@@ -84,6 +93,15 @@ pub struct Attached {
     pub session: SessionView,
     /// This call made it; otherwise it was running.
     pub created: bool,
+}
+
+/// A copy of the store.
+#[derive(Debug)]
+pub struct StoreCopy {
+    /// Has no name, so it is gone when it is closed. Read from its beginning.
+    pub file: File,
+    /// No other copy is made while this one is read.
+    pub turn: OwnedSemaphorePermit,
 }
 
 /// How an apply is meant.

@@ -35,13 +35,17 @@ pub enum Call {
     Credentials,
     /// List workspaces.
     Workspaces,
+    /// Copy the store.
+    BackupStore,
+    /// Seal the store's secrets with another master key.
+    RotateKey,
     /// This API's description.
     Openapi,
 }
 
 impl Call {
     /// Every call.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 17] = [
         Self::Attach,
         Self::Sessions,
         Self::Session,
@@ -56,6 +60,8 @@ impl Call {
         Self::Mappings,
         Self::Credentials,
         Self::Workspaces,
+        Self::BackupStore,
+        Self::RotateKey,
         Self::Openapi,
     ];
 
@@ -76,6 +82,8 @@ impl Call {
             Self::Mappings => "mappings",
             Self::Credentials => "credentials",
             Self::Workspaces => "workspaces",
+            Self::BackupStore => "backup_store",
+            Self::RotateKey => "rotate_key",
             Self::Openapi => "openapi",
         }
     }
@@ -83,7 +91,7 @@ impl Call {
     /// Its HTTP method.
     pub fn method(self) -> Method {
         match self {
-            Self::Attach | Self::Apply => Method::POST,
+            Self::Attach | Self::Apply | Self::BackupStore | Self::RotateKey => Method::POST,
             Self::Detach => Method::DELETE,
             Self::Sessions
             | Self::Session
@@ -115,6 +123,8 @@ impl Call {
             Self::Mappings => "/v1/mappings",
             Self::Credentials => "/v1/credentials",
             Self::Workspaces => "/v1/workspaces",
+            Self::BackupStore => "/v1/store:backup",
+            Self::RotateKey => "/v1/store:rotate-key",
             Self::Openapi => "/v1/openapi.json",
         }
     }
@@ -138,6 +148,8 @@ impl Call {
             | Self::Mappings
             | Self::Credentials
             | Self::Workspaces
+            | Self::BackupStore
+            | Self::RotateKey
             | Self::Openapi => false,
         }
     }
@@ -147,7 +159,7 @@ impl Call {
     pub fn deadline(self) -> Duration {
         match self {
             Self::Attach => Duration::from_millis(egress_core::api::DEADLINE_MAX_MS + 15_000),
-            Self::Apply => Duration::from_mins(1),
+            Self::Apply | Self::BackupStore | Self::RotateKey => Duration::from_mins(1),
             Self::Sessions
             | Self::Session
             | Self::Detach

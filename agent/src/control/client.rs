@@ -8,8 +8,8 @@ use axum::http::{Method, Request, StatusCode, header};
 use bytes::Bytes;
 use egress_core::api::{
     ApplyReport, AttachRequest, BODY_MAX, ConnectionList, CredentialList, Event, GatewayList,
-    GatewayRef, MappingList, OfferList, Problem, ProviderList, SessionList, SessionView,
-    WorkspaceList,
+    GatewayRef, KeyRotation, MappingList, OfferList, Problem, ProviderList, SessionList,
+    SessionView, WorkspaceList,
 };
 use egress_core::catalog::Subject;
 use egress_core::id::{GatewayId, SessionId};
@@ -175,6 +175,24 @@ impl Client {
     /// Every workspace.
     pub async fn workspaces(&self) -> Result<WorkspaceList, Error> {
         self.get("/v1/workspaces".to_owned()).await
+    }
+
+    /// A copy of the store, in pieces. One that was cut short ends in an error.
+    pub async fn backup(
+        &self,
+    ) -> Result<impl Stream<Item = Result<Bytes, Error>> + Send + Unpin + use<>, Error> {
+        let ask = Ask::new(Method::POST, "/v1/store:backup".to_owned());
+        let call = ask.name();
+        let body = within(PATIENCE, &call.clone(), self.send(ask)).await?.1;
+        let pieces = BodyStream::new(body).try_filter_map(async |frame| Ok(frame.into_data().ok()));
+        Ok(pieces
+            .map_err(move |source| Error::Protocol { call: call.clone(), source: source.into() })
+            .boxed())
+    }
+
+    /// Seals the store's secrets with another master key.
+    pub async fn rotate_key(&self) -> Result<KeyRotation, Error> {
+        self.ask(Ask::new(Method::POST, "/v1/store:rotate-key".to_owned())).await
     }
 
     /// What happens from now on, or after the event of this id. The stream ends when the agent

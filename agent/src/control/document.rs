@@ -2,7 +2,8 @@
 
 use egress_core::api::{
     ApplyReport, AttachRequest, ConnectionList, CredentialList, Event, GatewayList, GatewayRef,
-    MappingList, OfferList, Problem, ProviderList, SessionList, SessionView, WorkspaceList,
+    KeyRotation, MappingList, OfferList, Problem, ProviderList, SessionList, SessionView,
+    WorkspaceList,
 };
 use egress_core::catalog::Document;
 use utoipa::openapi::path::{
@@ -17,6 +18,7 @@ use utoipa::{IntoParams, OpenApi as _};
 
 use super::calls::Call;
 use super::queries::{ApplyQuery, DetachQuery, OffersQuery, ResolveQuery};
+use super::store;
 
 #[derive(utoipa::OpenApi)]
 #[openapi(
@@ -37,6 +39,7 @@ use super::queries::{ApplyQuery, DetachQuery, OffersQuery, ResolveQuery};
         Event,
         GatewayList,
         GatewayRef,
+        KeyRotation,
         MappingList,
         OfferList,
         Problem,
@@ -61,7 +64,7 @@ pub(super) fn openapi() -> OpenApi {
 
 fn method(call: Call) -> HttpMethod {
     match call {
-        Call::Attach | Call::Apply => HttpMethod::Post,
+        Call::Attach | Call::Apply | Call::BackupStore | Call::RotateKey => HttpMethod::Post,
         Call::Detach => HttpMethod::Delete,
         Call::Sessions
         | Call::Session
@@ -113,6 +116,8 @@ fn summary(call: Call) -> &'static str {
         Call::Mappings => "List mappings",
         Call::Credentials => "List credentials",
         Call::Workspaces => "List workspaces",
+        Call::BackupStore => "Copy the store",
+        Call::RotateKey => "Seal the store's secrets with another master key",
         Call::Openapi => "This document",
     }
 }
@@ -135,6 +140,14 @@ fn description(call: Call) -> Option<&'static str> {
         Call::Apply => Some(
             "All records or none. A secret that is left out keeps its stored value. The document \
              may name no files: egressctl brings them in.",
+        ),
+        Call::BackupStore => Some(
+            "The whole store as one SQLite file, as it is between two changes. Secrets in it are \
+             sealed; the key that opens them is not in it.",
+        ),
+        Call::RotateKey => Some(
+            "The new key is put in the place of the one there was. A copy of the store that was \
+             made before needs the former key.",
         ),
         Call::Sessions
         | Call::Session
@@ -167,6 +180,8 @@ fn parameters(call: Call) -> Vec<Parameter> {
         | Call::Mappings
         | Call::Credentials
         | Call::Workspaces
+        | Call::BackupStore
+        | Call::RotateKey
         | Call::Openapi => Vec::new(),
     }
 }
@@ -208,6 +223,8 @@ fn body(call: Call) -> Option<&'static str> {
         | Call::Mappings
         | Call::Credentials
         | Call::Workspaces
+        | Call::BackupStore
+        | Call::RotateKey
         | Call::Openapi => None,
     }
 }
@@ -227,13 +244,23 @@ fn reply(call: Call) -> Option<&'static str> {
         Call::Mappings => Some("MappingList"),
         Call::Credentials => Some("CredentialList"),
         Call::Workspaces => Some("WorkspaceList"),
-        Call::Openapi => None,
+        Call::RotateKey => Some("KeyRotation"),
+        Call::BackupStore | Call::Openapi => None,
+    }
+}
+
+fn media_type(call: Call) -> &'static str {
+    if call == Call::Events {
+        "text/event-stream"
+    } else if call == Call::BackupStore {
+        store::MEDIA_TYPE
+    } else {
+        "application/json"
     }
 }
 
 fn responses(call: Call) -> utoipa::openapi::Responses {
-    let is_stream = call == Call::Events;
-    let media_type = if is_stream { "text/event-stream" } else { "application/json" };
+    let media_type = media_type(call);
     let content = Content::new(reply(call).map(Ref::from_schema_name));
     let done = |what: &str| {
         ResponseBuilder::new().description(what).content(media_type, content.clone()).build()

@@ -18,6 +18,7 @@ pub mod roles;
 mod routes;
 pub mod server;
 mod shared;
+mod store;
 mod stream;
 pub mod tls;
 pub mod unix;

@@ -49,7 +49,7 @@ impl Role {
             | Call::Mappings
             | Call::Credentials
             | Call::Workspaces => (false, true, false),
-            Call::Apply => (false, false, false),
+            Call::Apply | Call::BackupStore | Call::RotateKey => (false, false, false),
             Call::Openapi => (true, true, true),
         };
         match self {
@@ -179,6 +179,8 @@ mod tests {
             "-x-x GET /v1/mappings",
             "-x-x GET /v1/credentials",
             "-x-x GET /v1/workspaces",
+            "---x POST /v1/store:backup",
+            "---x POST /v1/store:rotate-key",
             "xxxx GET /v1/openapi.json",
         ];
         assert_eq!(table, wanted);

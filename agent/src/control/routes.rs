@@ -19,7 +19,7 @@ use super::calls::Call;
 use super::handlers;
 use super::problem::{RefusedWith, Rejection};
 use super::shared::Shared;
-use super::stream;
+use super::{store, stream};
 
 /// Every call of the API. Requests carry their [`Caller`] as an extension.
 pub(super) fn router<A: Agent>(state: Shared<A>) -> Router {
@@ -52,6 +52,8 @@ fn handler<A: Agent>(call: Call) -> MethodRouter<Shared<A>> {
         Call::Mappings => answer(call, handlers::mappings),
         Call::Credentials => answer(call, handlers::credentials),
         Call::Workspaces => answer(call, handlers::workspaces),
+        Call::BackupStore => answer(call, store::backup),
+        Call::RotateKey => answer(call, store::rotate_key),
         Call::Openapi => answer(call, handlers::openapi),
     }
 }

@@ -80,6 +80,9 @@ pub enum Command {
     Import(Import),
     /// Find every fault of a wg-quick or apply file, without an agent
     Check(Check),
+    /// Copy the agent's store, or change the key of its secrets
+    #[command(subcommand)]
+    Store(Store),
     /// Run a command whose traffic leaves through a gateway or not at all
     Exec(Exec),
     /// Show the main job on this machine alone: no container engine, no internet
@@ -107,6 +110,17 @@ pub enum Session {
         /// The session's id
         session: SessionId,
     },
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Store {
+    /// Write a copy of the whole store, made while the agent goes on
+    Backup {
+        /// Where to write it, mode 0600; a file that is there is replaced
+        file: PathBuf,
+    },
+    /// Make a new master key and seal every secret with it
+    RotateKey,
 }
 
 #[derive(Debug, Args)]

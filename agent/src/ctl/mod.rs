@@ -11,6 +11,7 @@ mod inside;
 mod manual;
 mod run;
 mod screen;
+mod store;
 mod subject;
 mod tables;
 
@@ -74,6 +75,7 @@ fn carry_out(arguments: Arguments, screen: Screen) -> Result<ExitCode, Failure> 
         Command::Events { after } => wait(ask::events(&client, after, screen)),
         Command::Apply(apply) => wait(files::apply(&client, &apply, screen)),
         Command::Import(import) => wait(files::import(&client, &import, screen)),
+        Command::Store(store) => wait(store::store(&client, &store, screen)),
     };
     done.map(|()| ExitCode::SUCCESS)
 }

@@ -54,8 +54,16 @@ pub(super) fn before_migration(
     File::open(dir_of(&copy)).and_then(|dir| dir.sync_all()).map_err(failed)
 }
 
+/// A copy in the store's directory that has no name.
+pub(super) fn of(db: &Connection) -> Result<File, CopyError> {
+    let path = db.path().map(PathBuf::from).unwrap_or_default();
+    // Its name goes when the second half is dropped here.
+    let (file, _) = in_dir_of(db, &path)?.into_parts();
+    Ok(file)
+}
+
 /// A copy (mode 0600) in the store's directory, on disk, with a name until it is dropped.
-pub(super) fn in_dir_of(db: &Connection, path: &Path) -> Result<NamedTempFile, CopyError> {
+fn in_dir_of(db: &Connection, path: &Path) -> Result<NamedTempFile, CopyError> {
     let dir = dir_of(path);
     let failed = |source| CopyError::Write { path: dir.to_owned(), source };
     let file = tempfile::Builder::new()

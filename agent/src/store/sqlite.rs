@@ -1,6 +1,7 @@
 //! The store of one host: one thread that owns an SQLite file.
 
 use std::fmt;
+use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -18,11 +19,11 @@ use super::catalog::Shelf;
 use super::in_use::{Change, InUseSnapshot};
 use super::key_file::KeyError;
 use super::lease::{Claim, Lease};
-use super::seal::MasterKey;
+use super::seal::{KeyId, MasterKey};
 use super::session::SessionRow;
 use super::writer::{self, Desk, Job, Queue};
 use super::{Answer, Edit, OpenError, Store, StoreError};
-use super::{claim, file, key_file, lease, session, wall_clock};
+use super::{claim, copy, file, key_file, lease, session, wall_clock};
 
 /// Calls that may wait for the writer; one more is refused.
 pub(super) const QUEUE_MAX: usize = 1024;
@@ -101,15 +102,25 @@ impl SqliteStore {
     /// Makes a new master key, seals every record's key with it, and puts it in the place of the
     /// file at `key_path`. Whenever this is cut short, that file or the one beside it, with `.next`
     /// behind its name, opens the store.
-    pub async fn rotate_key(&self, key_path: &Path) -> Result<(), RotateError> {
+    pub async fn rotate_key(&self, key_path: &Path) -> Result<KeyId, RotateError> {
         let key_path = key_path.to_owned();
         self.alone("rotate the master key", move |desk| {
             let next = MasterKey::generate();
+            let id = next.id();
             next.write_next(&key_path)?;
             desk.shelf.rotate(&mut desk.db, next)?;
-            Ok(key_file::promote_next(&key_path)?)
+            key_file::promote_next(&key_path)?;
+            Ok(id)
         })
         .await?
+    }
+
+    /// A copy of the whole store as it is between two changes: an SQLite file without a name, read
+    /// from its beginning. It needs the master key of this moment.
+    pub async fn backup(&self) -> Result<File, StoreError> {
+        let operation = "copy the store";
+        let copied = self.alone(operation, |desk| copy::of(&desk.db)).await?;
+        copied.map_err(|source| StoreError::failed(operation, source))
     }
 
     async fn close_file(&self) {

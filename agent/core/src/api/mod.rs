@@ -9,6 +9,7 @@ mod menu;
 mod records;
 mod refusal;
 mod session;
+mod store;
 
 pub use attach::{
     AttachRequest, ContainmentProfile, DEADLINE_DEFAULT_MS, DEADLINE_MAX_MS, GROUPS_MAX, NAME_MAX,
@@ -27,6 +28,7 @@ pub use records::{
 };
 pub use refusal::{Problem, Reason, Refusal};
 pub use session::{SessionList, SessionState, SessionView, Timings};
+pub use store::KeyRotation;
 
 /// The most bytes a request body may have: 1 MiB.
 pub const BODY_MAX: usize = 1 << 20;

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::future::pending;
+use std::io::{Seek, Write};
 use std::sync::{Arc, Mutex};
 
 use egress_core::api::{
@@ -19,7 +20,7 @@ use egress_core::id::{CredentialId, GatewayId, MappingId, ProviderId, SessionId}
 use tokio::sync::Semaphore;
 
 use super::{GATEWAY, SLOW_GATEWAY};
-use crate::control::agent::{Agent, ApplyMode, Attached};
+use crate::control::agent::{Agent, ApplyMode, Attached, StoreCopy};
 use crate::control::caller::Caller;
 
 /// Clones are the same agent.
@@ -60,6 +61,9 @@ impl MemoryAgent {
         self.0.asked.lock().unwrap().push(what);
     }
 }
+
+/// What the store in memory is copied to.
+pub const COPY: &[u8] = &[b'c'; 200_000];
 
 impl Agent for MemoryAgent {
     async fn attach(&self, request: AttachRequest, caller: Caller) -> Result<Attached, Refusal> {
@@ -250,6 +254,19 @@ impl Agent for MemoryAgent {
             override_egress_gateways: true,
             version: 1,
         }])
+    }
+
+    async fn backup(&self) -> Result<StoreCopy, Refusal> {
+        let mut file = tempfile::tempfile().unwrap();
+        file.write_all(COPY).unwrap();
+        file.rewind().unwrap();
+        let turn = Arc::new(Semaphore::new(1)).acquire_owned().await.unwrap();
+        Ok(StoreCopy { file, turn })
+    }
+
+    async fn rotate_key(&self) -> Result<String, Refusal> {
+        self.note(String::from("rotate key"));
+        Ok(String::from("0123456789abcdef"))
     }
 }
 

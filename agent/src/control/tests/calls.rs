@@ -1,7 +1,9 @@
 //! Each call through the client, as it is meant.
 
+use futures_util::StreamExt as _;
 use serde_json::json;
 
+use super::agent::COPY;
 use super::{GATEWAY, Lab, attach_request, refused_with};
 use crate::control::agent::ApplyMode;
 use crate::control::client::{Client, Error};
@@ -135,4 +137,17 @@ async fn a_request_over_the_bound_is_not_sent() {
     let error = lab.client().apply(&document, ApplyMode::default()).await.unwrap_err();
     assert!(matches!(error, Error::TooLarge(bytes) if bytes > BODY_MAX), "{error:?}");
     assert_eq!(lab.agent.asked(), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn a_copy_of_the_store_comes_whole_and_a_rotation_says_which_key_it_made() {
+    let lab = Lab::start();
+    let pieces = lab.client().backup().await.unwrap();
+    let copy: Vec<_> = pieces.map(|piece| piece.unwrap()).collect().await;
+    assert_eq!(copy.concat(), COPY);
+    let reply = lab.ask("POST", "/v1/store:backup", "", "").await;
+    assert!(reply.head.contains("content-type: application/vnd.sqlite3"), "{}", reply.head);
+    assert!(reply.head.contains(&format!("content-length: {}", COPY.len())), "{}", reply.head);
+    assert_eq!(lab.client().rotate_key().await.unwrap().key_id, "0123456789abcdef");
+    assert_eq!(lab.agent.asked(), ["rotate key"]);
 }

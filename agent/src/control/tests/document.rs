@@ -107,6 +107,7 @@ async fn every_reply_is_as_the_document_says() {
     }
     schemas.check("ApplyReport", &lab.post("/v1/catalog:apply?dry_run=1", "{}").await.json());
     schemas.check("SessionView", &lab.ask("DELETE", "/v1/sessions/c-41", "", "").await.json());
+    schemas.check("KeyRotation", &lab.ask("POST", "/v1/store:rotate-key", "", "").await.json());
     schemas.check("Problem", &lab.post("/v1/sessions", "{").await.json());
 }
 

@@ -1,6 +1,7 @@
 //! A store, used as the agent uses it: the suite that every engine passes, and what is SQLite's own.
 
 mod bounds;
+mod copies;
 mod documents;
 mod files;
 mod memory;
