@@ -13,4 +13,5 @@ pub mod report;
 pub mod session;
 pub mod store;
 pub mod telemetry;
+pub mod trust;
 pub mod tunnel;

@@ -7,6 +7,7 @@ mod broken_namespaces;
 mod broken_requests;
 mod command_line;
 mod detector;
+mod elsewhere;
 mod far_end;
 mod harness;
 mod keeping;

@@ -1,7 +1,7 @@
 //! A client of the API: one connection a call.
 
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use axum::http::{Method, Request, StatusCode, header};
@@ -21,40 +21,48 @@ use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use tokio::net::UnixStream;
+use tokio_rustls::rustls;
 
 use super::agent::{ApplyMode, Attached};
+use super::endpoint::Endpoint;
 use super::events::Numbered;
 
 /// How long a call other than an attach may take.
 const PATIENCE: Duration = Duration::from_mins(1);
 /// How much later than an attach's own deadline its reply may come.
 const ATTACH_GRACE: Duration = Duration::from_secs(15);
-/// How long to leave a listener alone whose queue is full.
-const QUEUE_PAUSE: Duration = Duration::from_millis(5);
 /// The longest reply: a catalog of 100,000 gateways.
 const REPLY_MAX: usize = 64 << 20;
 
 /// Why a call came to nothing.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// Nobody answers at the socket.
-    #[error("no agent answers at {}", socket.display())]
+    /// Nobody answers there.
+    #[error("no agent answers at {place}")]
     NoDaemon {
-        /// The socket.
-        socket: PathBuf,
+        /// The socket or URL.
+        place: String,
         /// Why.
         #[source]
         source: io::Error,
     },
     /// The socket's mode keeps this user out.
-    #[error("this user may not use {}", socket.display())]
+    #[error("this user may not use {place}")]
     Denied {
         /// The socket.
-        socket: PathBuf,
+        place: String,
         /// Why.
         #[source]
         source: io::Error,
+    },
+    /// One side does not take the other's certificate.
+    #[error("no trust between here and {place}")]
+    Distrust {
+        /// The URL.
+        place: String,
+        /// Who does not trust whom.
+        #[source]
+        source: rustls::Error,
     },
     /// The agent answered with a problem document.
     #[error("{}: {}", .0.code.as_str(), .0.detail)]
@@ -81,16 +89,21 @@ pub enum Error {
     },
 }
 
-/// A client of the agent at one socket.
+/// A client of one agent.
 #[derive(Debug, Clone)]
 pub struct Client {
-    socket: PathBuf,
+    endpoint: Endpoint,
 }
 
 impl Client {
     /// A client of the agent at this socket. Connects with each call, not now.
     pub fn new(socket: impl AsRef<Path>) -> Self {
-        Self { socket: socket.as_ref().to_owned() }
+        Self::of(Endpoint::Socket(socket.as_ref().to_owned()))
+    }
+
+    /// A client of the agent there. Connects with each call, not now.
+    pub fn of(endpoint: Endpoint) -> Self {
+        Self { endpoint }
     }
 
     /// Gives a container its egress; waits as long as the request's own deadline and a little.
@@ -245,11 +258,8 @@ impl Client {
         if ask.body.len() > BODY_MAX {
             return Err(Error::TooLarge(ask.body.len()));
         }
-        let stream = self.connect().await?;
-        let broken = |source: Box<dyn std::error::Error + Send + Sync>| Error::Protocol {
-            call: call.clone(),
-            source,
-        };
+        let stream = self.endpoint.connect().await.map_err(|error| self.unreachable(error))?;
+        let broken = |source| self.broken(&call, source);
         let (mut sender, connection) =
             http1::handshake(TokioIo::new(stream)).await.map_err(|e| broken(e.into()))?;
         // Ends with the reply's body; its errors come out of that body too.
@@ -263,25 +273,38 @@ impl Client {
         Err(Error::Refused(Box::new(read(&call, reply.into_body()).await?)))
     }
 
-    async fn connect(&self) -> Result<UnixStream, Error> {
-        loop {
-            match UnixStream::connect(&self.socket).await {
-                // The listener's queue is full; there is no way to wait for room in it.
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    tokio::time::sleep(QUEUE_PAUSE).await;
-                }
-                connected => return connected.map_err(|error| self.unreachable(error)),
-            }
+    fn unreachable(&self, source: io::Error) -> Error {
+        let place = self.endpoint.place();
+        if let Some(source) = distrust(&source) {
+            return Error::Distrust { place, source };
         }
+        if source.kind() == io::ErrorKind::PermissionDenied {
+            return Error::Denied { place, source };
+        }
+        Error::NoDaemon { place, source }
     }
 
-    fn unreachable(&self, source: io::Error) -> Error {
-        let socket = self.socket.clone();
-        if source.kind() == io::ErrorKind::PermissionDenied {
-            return Error::Denied { socket, source };
+    /// Why there is no answer on a connection that stands. An agent that does not take our
+    /// certificate says so here, and not before.
+    fn broken(&self, call: &str, source: Box<dyn std::error::Error + Send + Sync>) -> Error {
+        match distrust(source.as_ref()) {
+            Some(source) => Error::Distrust { place: self.endpoint.place(), source },
+            None => Error::Protocol { call: call.to_owned(), source },
         }
-        Error::NoDaemon { socket, source }
     }
+}
+
+/// What TLS has against the other side, somewhere below an error.
+fn distrust(error: &(dyn std::error::Error + 'static)) -> Option<rustls::Error> {
+    let mut cause = Some(error);
+    while let Some(error) = cause {
+        let inner = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+        if let Some(found) = inner.and_then(|inner| inner.downcast_ref()) {
+            return Some(rustls::Error::clone(found));
+        }
+        cause = error.source();
+    }
+    None
 }
 
 /// A request on its way.

@@ -9,6 +9,7 @@ pub mod caller;
 pub mod calls;
 pub mod client;
 mod document;
+pub mod endpoint;
 pub mod events;
 mod extract;
 mod handlers;

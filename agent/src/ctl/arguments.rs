@@ -8,6 +8,7 @@ use clap_complete::Shell;
 use egress_core::catalog::{OnHooks, Owner};
 use egress_core::id::SessionId;
 
+use super::elsewhere::Elsewhere;
 use super::subject::{SubjectArguments, owner};
 
 /// Where the agent listens unless `agent.toml` says otherwise.
@@ -28,6 +29,8 @@ pub struct Arguments {
         value_name = "PATH"
     )]
     pub socket: PathBuf,
+    #[command(flatten)]
+    pub elsewhere: Elsewhere,
     /// How answers are shown.
     #[arg(long, short, global = true, value_enum, default_value_t, value_name = "FORM")]
     pub output: Output,

@@ -48,6 +48,7 @@ impl Failure {
             Self::Agent(Error::NoDaemon { .. }) => NO_DAEMON,
             Self::Agent(
                 Error::Denied { .. }
+                | Error::Distrust { .. }
                 | Error::Refused(_)
                 | Error::TooLarge(_)
                 | Error::Protocol { .. }
@@ -137,7 +138,7 @@ mod tests {
     #[test]
     fn a_missing_agent_is_told_with_its_socket_and_the_systems_reason() {
         let source = io::Error::from(io::ErrorKind::NotFound);
-        let failure = Failure::Agent(Error::NoDaemon { socket: "/run/x".into(), source });
+        let failure = Failure::Agent(Error::NoDaemon { place: "/run/x".into(), source });
         assert_eq!(failure.text(), "egressctl: no agent answers at /run/x: entity not found\n");
         assert_eq!(failure.exit_code(), ExitCode::from(69));
     }

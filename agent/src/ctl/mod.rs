@@ -5,6 +5,7 @@
 mod arguments;
 mod ask;
 mod caller;
+mod elsewhere;
 mod failure;
 mod files;
 mod inside;
@@ -50,7 +51,13 @@ fn misused(error: &clap::Error) -> ExitCode {
 }
 
 fn carry_out(arguments: Arguments, screen: Screen) -> Result<ExitCode, Failure> {
-    let client = Client::new(&arguments.socket);
+    let client = Client::of(arguments.elsewhere.or(&arguments.socket)?);
+    let is_exec = matches!(arguments.command, Command::Exec(_) | Command::Inside(_));
+    if is_exec && arguments.elsewhere.url.is_some() {
+        let why = "exec runs beside the agent that it asks: use its socket, without --url and \
+                   EGRESS_AGENT_URL";
+        return Err(Failure::Usage(why.to_owned()));
+    }
     let done = match arguments.command {
         // Before there is any other thread: it leaves namespaces.
         Command::Inside(exec) => return Err(inside::enter(&client, &exec)),

@@ -1,7 +1,7 @@
 //! One message to the receiver: a connection of its own, bounded in time and size.
 
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,11 +17,10 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::rustls::crypto::ring;
-use tokio_rustls::rustls::pki_types::pem::PemObject;
-use tokio_rustls::rustls::pki_types::{CertificateDer, InvalidDnsNameError, ServerName, pem};
-use tokio_rustls::rustls::{self, ClientConfig, RootCertStore};
+use tokio_rustls::rustls::pki_types::{InvalidDnsNameError, ServerName};
+use tokio_rustls::rustls::{self, ClientConfig};
 
-use crate::config;
+use crate::{config, trust};
 
 /// How long a connection may take to stand, within the message's own time.
 const CONNECT: Duration = Duration::from_secs(3);
@@ -50,20 +49,8 @@ pub enum ReceiverError {
         source: InvalidDnsNameError,
     },
     /// The certificates of `report.ca_file`.
-    #[error("read certificates from {}", .path.display())]
-    Certificates {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        #[source]
-        source: pem::Error,
-    },
-    /// There is nothing that a receiver's certificate could lead to.
-    #[error("there are no certificates in {place}: install ca-certificates or say report.ca_file")]
-    NoCertificates {
-        /// Where there are none.
-        place: String,
-    },
+    #[error("take report.ca_file")]
+    Trust(#[from] trust::Error),
     /// TLS.
     #[error("set up TLS")]
     Tls(#[from] rustls::Error),
@@ -188,23 +175,7 @@ fn tls(host: &str, ca_path: &Path) -> Result<(TlsConnector, ServerName<'static>)
     let name = name.map_err(|source| ReceiverError::Name { host: host.to_owned(), source })?;
     let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_safe_default_protocol_versions()?
-        .with_root_certificates(roots(ca_path)?)
+        .with_root_certificates(trust::roots(ca_path)?)
         .with_no_client_auth();
     Ok((TlsConnector::from(Arc::new(config)), name))
-}
-
-fn roots(ca_path: &Path) -> Result<RootCertStore, ReceiverError> {
-    let mut roots = RootCertStore::empty();
-    let place = if ca_path.as_os_str().is_empty() {
-        // Single ones that do not read are the system's affair.
-        roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-        "this system".to_owned()
-    } else {
-        let failed = |source| ReceiverError::Certificates { path: ca_path.to_owned(), source };
-        for certificate in CertificateDer::pem_file_iter(ca_path).map_err(failed)? {
-            roots.add(certificate.map_err(failed)?)?;
-        }
-        ca_path.display().to_string()
-    };
-    if roots.is_empty() { Err(ReceiverError::NoCertificates { place }) } else { Ok(roots) }
 }

@@ -392,7 +392,7 @@ async fn https_takes_who_has_a_certificate_of_the_file_and_nobody_else() {
 
     let empty = config::Report { ca_file: dir.path().join("empty.pem"), ..other };
     std::fs::write(&empty.ca_file, "").unwrap();
-    assert!(matches!(Receiver::new(&empty), Err(ReceiverError::NoCertificates { .. })));
+    assert!(matches!(Receiver::new(&empty), Err(ReceiverError::Trust(_))));
 }
 
 async fn https(certificate: &rcgen::Certificate, key: &KeyPair) -> (String, Arc<Mutex<Vec<Got>>>) {

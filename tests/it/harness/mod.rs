@@ -1,8 +1,11 @@
 //! A host, a world around it and an agent on it, for one test at a time.
 
 pub mod agent;
+#[path = "../../../agent/src/control/tests/authority.rs"]
+pub mod authority;
 pub mod container;
 pub mod dns;
+pub mod elsewhere;
 pub mod http;
 pub mod internet;
 pub mod keys;

@@ -1,5 +1,6 @@
 //! The door for callers elsewhere, and who does not get through it.
 
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
@@ -8,7 +9,9 @@ use tokio_rustls::rustls::{HandshakeKind, version};
 
 use super::authority::{Authority, Usage};
 use super::elsewhere::Visitor;
-use super::{Door, Lab, Reply};
+use super::{Door, Lab, Reply, attach_request};
+use crate::control::client::{Client, Error};
+use crate::control::endpoint::{Elsewhere, Endpoint};
 use crate::control::tls::{CONNECTIONS_MAX, HANDSHAKES_MAX};
 
 /// Generous: the machine may be busy with other tests.
@@ -173,4 +176,34 @@ async fn a_certificate_is_looked_at_in_every_handshake() {
         stream.read_to_end(&mut bytes).await.unwrap();
         assert_eq!(stream.get_ref().1.handshake_kind(), Some(HandshakeKind::Full));
     }
+}
+
+#[tokio::test]
+async fn the_client_calls_over_tcp_and_says_who_does_not_trust_whom() {
+    let lab = Lab::start();
+    let dir = lab.dir.path();
+    lab.caller.write(dir, "caller");
+    let other = Authority::new();
+    other.issue(Usage::Client, "caller").write(dir, "foreign");
+    std::fs::write(dir.join("ca.pem"), lab.authority.certificate()).unwrap();
+    std::fs::write(dir.join("other.pem"), other.certificate()).unwrap();
+    let url = format!("https://{}", lab.address);
+    let client = |name: &str, ca: &str| {
+        let (cert, key) = (dir.join(format!("{name}.pem")), dir.join(format!("{name}.key")));
+        let there = Elsewhere::new(&url, &cert, &key, &dir.join(ca)).unwrap();
+        Client::of(Endpoint::Elsewhere(Arc::new(there)))
+    };
+    assert!(client("caller", "ca.pem").attach(&attach_request()).await.unwrap().created);
+    assert_eq!(client("caller", "ca.pem").sessions().await.unwrap().sessions.len(), 1);
+    for (name, ca) in [("caller", "other.pem"), ("foreign", "ca.pem")] {
+        let error = client(name, ca).sessions().await.unwrap_err();
+        assert!(matches!(error, Error::Distrust { .. }), "{name} {ca}: {error:?}");
+    }
+    lab.stop.cancel();
+    let gone = async {
+        while !matches!(client("caller", "ca.pem").sessions().await, Err(Error::NoDaemon { .. })) {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(SOON, gone).await.unwrap();
 }
