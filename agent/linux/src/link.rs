@@ -5,6 +5,7 @@ mod changes;
 mod configure;
 mod list;
 mod route;
+mod traffic;
 
 pub use self::{
     address::AddressError,
@@ -12,4 +13,5 @@ pub use self::{
     configure::{Interface, LinkError, configure},
     list::{Link, addresses, links},
     route::RouteError,
+    traffic::{Traffic, traffic},
 };

@@ -125,7 +125,8 @@ impl Agent for Host {
     }
 
     async fn credentials(&self) -> Result<Vec<CredentialRecord>, Refusal> {
-        Ok(self.each(show::credentials))
+        let rejected = &self.manager.shell().rejected;
+        Ok(self.each(|catalog| show::credentials(catalog, rejected)))
     }
 
     async fn workspaces(&self) -> Result<Vec<WorkspaceRecord>, Refusal> {

@@ -5,6 +5,8 @@ use egress_core::api::{
 };
 use egress_core::catalog::{Catalog, Document};
 
+use crate::session::Rejected;
+
 /// Takes an apply document.
 pub fn document(value: serde_json::Value) -> Result<Document, Refusal> {
     let document = Document::from_value(value).map(|(document, _)| document);
@@ -36,8 +38,13 @@ pub fn mappings(catalog: &Catalog) -> Vec<MappingRecord> {
 }
 
 /// Every credential, by id.
-pub fn credentials(catalog: &Catalog) -> Vec<CredentialRecord> {
-    catalog.records().credentials.iter().map(CredentialRecord::from).collect()
+pub fn credentials(catalog: &Catalog, rejected: &Rejected) -> Vec<CredentialRecord> {
+    let records = catalog.records().credentials.iter();
+    let shown = records.map(|credential| CredentialRecord {
+        refused: rejected.why(credential),
+        ..CredentialRecord::from(credential)
+    });
+    shown.collect()
 }
 
 /// Every workspace, by name.

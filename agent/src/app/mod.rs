@@ -29,9 +29,11 @@ use crate::control::tls::Keeper;
 use crate::control::{tls, unix};
 use crate::metrics::Metrics;
 use crate::report::Reporter;
-use crate::session::{Deaths, HealthBoard, Manager, Shell};
+use crate::session::{Deaths, HealthBoard, Manager, Rejected, Shell};
 use crate::store::{SqliteStore, Store};
 use crate::tunnel::dataplane::{Dataplane, Launch};
+use crate::tunnel::device::Devices;
+use crate::tunnel::openvpn::Openvpn;
 use crate::tunnel::wireguard::Wireguard;
 
 /// How long API calls have to end after sessions are settled.
@@ -55,7 +57,7 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     let keeper = keeper(&config, &metrics)?;
     let reporter = Reporter::new(&config.report, boot_id.clone(), store.clone(), metrics.clone())?;
     let (dataplane, found) = Dataplane::start(launch(&config), metrics.clone()).await?;
-    let shell = shell(&config, &store, &dataplane, &events, metrics, boot_id)?;
+    let shell = shell(&config, &store, &dataplane, &events, metrics, boot_id).await?;
     let manager = Manager::new(shell);
     manager.reconcile(&found).await?;
     manager.follow_the_host().context("watch the host's links")?;
@@ -94,7 +96,7 @@ fn launch(config: &Config) -> Launch {
     }
 }
 
-fn shell(
+async fn shell(
     config: &Config,
     store: &Arc<dyn Store>,
     dataplane: &Dataplane,
@@ -102,15 +104,21 @@ fn shell(
     metrics: Metrics,
     boot_id: String,
 ) -> anyhow::Result<Shell> {
-    let interface = config.sessions.interface.clone();
+    let devices = Devices::new(config.sessions.interface.clone());
+    let openvpn = Openvpn::open(config.openvpn.clone(), config.run_dir.clone()).await?;
+    let settings = config.wireguard.clone();
     Ok(Shell {
         store: store.clone(),
-        wireguard: Wireguard::new(dataplane.clone(), config.wireguard.clone(), interface),
+        dataplane: dataplane.clone(),
+        devices: devices.clone(),
+        wireguard: Wireguard::new(dataplane.clone(), settings, devices),
+        openvpn,
         sessions: config.sessions.clone(),
         containment: config.containment.clone(),
         events: events.clone(),
         metrics,
         health: HealthBoard::default(),
+        rejected: Rejected::default(),
         deaths: Deaths::start().context("watch for the ends of namespaces")?,
         boot_id,
         work: Semaphore::new(config.sessions.concurrency),

@@ -95,6 +95,22 @@ pub struct Client {
     endpoint: Endpoint,
 }
 
+/// A request with its answer to the gateway's question, which it does not tell by itself.
+#[derive(Serialize)]
+struct Spoken<'a> {
+    #[serde(flatten)]
+    request: &'a AttachRequest,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    challenge_response: Option<&'a str>,
+}
+
+impl<'a> Spoken<'a> {
+    fn new(request: &'a AttachRequest) -> Self {
+        let answer = request.challenge_response.as_ref();
+        Self { request, challenge_response: answer.map(|answer| answer.expose().as_str()) }
+    }
+}
+
 impl Client {
     /// A client of the agent at this socket. Connects with each call, not now.
     pub fn new(socket: impl AsRef<Path>) -> Self {
@@ -109,7 +125,8 @@ impl Client {
     /// Gives a container its egress; waits as long as the request's own deadline and a little.
     pub async fn attach(&self, request: &AttachRequest) -> Result<Attached, Error> {
         let patience = Duration::from_millis(request.deadline_ms) + ATTACH_GRACE;
-        let ask = Ask::new(Method::POST, "/v1/sessions".to_owned()).with_json(request);
+        let ask =
+            Ask::new(Method::POST, "/v1/sessions".to_owned()).with_json(&Spoken::new(request));
         let (status, session) = self.ask_within(patience, ask).await?;
         Ok(Attached { session, created: status == StatusCode::CREATED })
     }

@@ -142,6 +142,9 @@ pub struct Attach {
     pub subject: SubjectArguments,
     #[command(flatten)]
     pub deadline: Deadline,
+    /// A file with your answer to the gateway's question (- is standard input)
+    #[arg(long, value_name = "FILE")]
+    pub challenge_file: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]

@@ -1,7 +1,12 @@
 //! Commands that are one call of the API.
 
+use std::fs::File;
+use std::io::{self, BufRead, BufReader};
+use std::path::Path;
+
 use egress_core::api::{AttachRequest, ContainmentProfile, HiddenGateway, NetnsRef, OfferList};
 use egress_core::id::{GatewayId, SessionId};
+use egress_core::secret::Secret;
 use futures_util::StreamExt;
 
 use super::arguments::{Attach, Explain, NetnsArguments, Offers};
@@ -22,10 +27,24 @@ pub async fn attach(client: &Client, attach: &Attach, screen: Screen) -> Result<
         gateway,
         profile: ContainmentProfile::Sealed,
         deadline_ms: attach.deadline.deadline * 1_000,
-        challenge_response: None,
+        challenge_response: attach.challenge_file.as_deref().map(answer).transpose()?,
     };
     let attached = client.attach(&request).await?;
     screen.show(&attached.session, tables::session)
+}
+
+/// The first line of a file, or of the standard input.
+fn answer(file: &Path) -> Result<Secret<String>, Failure> {
+    let failed = |source| Failure::system("read --challenge-file", source);
+    let mut line = String::new();
+    let read = if file == Path::new("-") {
+        io::stdin().lock().read_line(&mut line)
+    } else {
+        File::open(file).and_then(|file| BufReader::new(file).read_line(&mut line))
+    };
+    read.map_err(failed)?;
+    line.truncate(line.trim_end_matches(['\r', '\n']).len());
+    Ok(Secret::new(line))
 }
 
 fn netns(arguments: &NetnsArguments) -> Result<NetnsRef, Failure> {

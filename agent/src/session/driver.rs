@@ -3,7 +3,8 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use egress_core::api::{Code, Event as ApiEvent, GatewayView, Refusal, SessionState};
+use egress_core::api::{Code, Event as ApiEvent, GatewayView, Reason, Refusal, SessionState};
+use egress_core::openvpn::machine::News as OpenvpnNews;
 use egress_core::session::{Action, Input, Machine};
 use egress_dataplane::protocol::Event;
 use egress_linux::netns::Netns;
@@ -14,11 +15,12 @@ use tracing::{info, warn};
 use super::hands::Hands;
 use super::lifeline::{Command, Status};
 use super::shell::Shell;
-use super::{counters, step, view};
+use super::standing::Standing;
+use super::{counters, openvpn, step, view};
 use crate::store::SessionRow;
 use crate::telemetry::chain;
 use crate::tunnel::dataplane::{NEWS, News};
-use crate::tunnel::wireguard::Standing;
+use crate::tunnel::wireguard;
 
 /// A gateway that has answered nothing for this long is dead: WireGuard makes it send at least a
 /// keepalive (`KEEPALIVE_TIMEOUT` + `REKEY_TIMEOUT`).
@@ -113,11 +115,15 @@ impl Driver {
         let wake = self.machine.poll_timeout();
         let input = tokio::select! {
             command = self.commands_rx.recv() => match command {
-                Some(Command::Shutdown) if self.stands() => return false,
+                Some(Command::Shutdown) if self.stands() => {
+                    openvpn::say_goodbye(&mut self.hands).await;
+                    return false;
+                }
                 Some(command) => self.understand(command).await,
                 None => return false,
             },
             Some(news) = self.news_rx.recv() => self.hear(news),
+            news = next_of_openvpn(&mut self.hands.tunnel) => self.hear_openvpn(news),
             () = until(wake) => {
                 self.machine.handle_timeout(Instant::now());
                 None
@@ -141,7 +147,7 @@ impl Driver {
             Command::Shutdown => Some(Input::Shutdown),
             Command::HostChanged => {
                 let generation = self.machine.generation();
-                let changed = self.hands.tunnel.as_mut().is_some_and(Standing::source_changed);
+                let changed = self.wireguard().is_some_and(wireguard::Standing::source_changed);
                 changed.then_some(Input::Silent { generation })
             }
             Command::Measure(measured_tx) => {
@@ -158,15 +164,12 @@ impl Driver {
 
     fn hear(&mut self, news: News) -> Option<Input> {
         let generation = self.machine.generation();
-        let standing = self.hands.tunnel.as_ref();
-        let current = standing.map(|standing| standing.tunnel);
-        let main = standing.map(|standing| standing.main_peer);
+        let standing = self.wireguard();
+        let (current, main) =
+            standing.map(|standing| (standing.tunnel, standing.main_peer)).unzip();
         match news.event {
             Event::Handshake { tunnel, peer } if Some(tunnel) == current && Some(peer) == main => {
-                if let Some(handed_over) = self.hands.handed_over.take() {
-                    let took = news.at.saturating_duration_since(handed_over);
-                    self.hands.timings.handshake = took.as_secs_f64() * 1e3;
-                }
+                self.hands.answered(news.at);
                 Some(Input::Handshake { generation })
             }
             Event::Silent { tunnel, peer, quiet_ms, .. } if Some(tunnel) == current => {
@@ -175,7 +178,7 @@ impl Driver {
             }
             Event::Moved { tunnel, peer, endpoint } if Some(tunnel) == current => {
                 info!(peer, %endpoint, "the gateway moved");
-                let standing = self.hands.tunnel.as_mut()?;
+                let standing = self.wireguard()?;
                 *standing.endpoints.get_mut(usize::from(peer))? = endpoint;
                 standing.moved.insert(peer);
                 None
@@ -187,6 +190,33 @@ impl Driver {
             | Event::Moved { .. }
             | Event::DeviceGone { .. } => None,
         }
+    }
+
+    /// What an openvpn tells, in the machine's words. `None`: its supervisor is gone.
+    fn hear_openvpn(&mut self, news: Option<OpenvpnNews>) -> Option<Input> {
+        let generation = self.machine.generation();
+        Some(match news {
+            Some(OpenvpnNews::Connected { endpoint, pushed }) => {
+                self.hands.answered(Instant::now());
+                let standing = self.hands.tunnel.as_mut().and_then(Standing::openvpn)?;
+                standing.given = Some((endpoint, pushed));
+                Input::Connected { generation }
+            }
+            Some(OpenvpnNews::Trouble(reason) | OpenvpnNews::Down(reason)) => {
+                Input::Down { generation, reason }
+            }
+            Some(OpenvpnNews::Refused(reason)) => Input::Refused { generation, reason },
+            Some(OpenvpnNews::DeviceGone) => Input::NamespaceGone,
+            None => {
+                let detail = "openvpn is no longer looked after; the agent's log has more";
+                let reason = Reason { code: Code::OpenvpnFailed, detail: detail.to_owned() };
+                Input::Ended { generation, reason }
+            }
+        })
+    }
+
+    fn wireguard(&mut self) -> Option<&mut wireguard::Standing> {
+        self.hands.tunnel.as_mut().and_then(Standing::wireguard)
     }
 
     /// Tells a change of state to the store, the log, the metrics and whoever waits.
@@ -239,6 +269,7 @@ impl Driver {
         let code = self.hands.row.reason.as_ref().map(|reason| reason.code.as_str());
         info!(state = self.hands.row.state.as_str(), reason = code, "the session changed state");
         self.hands.shell.health.learn(&self.hands.row, &self.hands.shell.events);
+        self.hands.shell.rejected.learn(&self.hands.row, &self.hands.shell.store.catalog());
         self.hands.shell.events.publish(ApiEvent::Session {
             session_id: self.hands.row.id().clone(),
             state: self.hands.row.state,
@@ -258,6 +289,14 @@ impl Driver {
         if let Err(error) = self.hands.shell.store.forget(self.hands.row.id()).await {
             warn!(error = %chain(&error), "the ended session's row was not removed");
         }
+    }
+}
+
+/// The next news of the session's openvpn, if it has one.
+async fn next_of_openvpn(tunnel: &mut Option<Standing>) -> Option<OpenvpnNews> {
+    match tunnel {
+        Some(Standing::Openvpn(standing)) => standing.news_rx.recv().await,
+        Some(Standing::Wireguard(_)) | None => std::future::pending().await,
     }
 }
 

@@ -1,19 +1,19 @@
 //! One session's hands: what a step works with and leaves behind.
 
-use std::os::fd::AsFd;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use egress_core::api::{GatewayView, Timings};
-use egress_core::wireguard::Profile;
+use egress_core::profile::Profile;
+use egress_core::secret::Secret;
 use egress_linux::netns::Netns;
 use tokio::sync::mpsc;
 
 use super::container;
 use super::shell::Shell;
+use super::standing::Standing;
 use crate::store::SessionRow;
 use crate::tunnel::dataplane::News;
-use crate::tunnel::wireguard::Standing;
 
 /// What a session's steps work with and leave behind.
 pub struct Hands {
@@ -29,11 +29,16 @@ pub struct Hands {
     pub profile: Option<Profile>,
     /// The tunnel, while it stands.
     pub tunnel: Option<Standing>,
-    /// Where the tunnel's news goes.
+    /// What the user answers to the gateway's question; gone with the first tunnel.
+    pub challenge: Option<Secret<String>>,
+    /// How long the lease stays taken after its release: servers go on counting a connection that
+    /// ended without a word.
+    pub cool_for: Duration,
+    /// Where the data plane's news of the tunnel goes.
     pub news_tx: mpsc::Sender<News>,
     /// How long each step took.
     pub timings: Timings,
-    /// When the tunnel was handed to the data plane, until its first handshake.
+    /// When the tunnel began to connect, until it first has.
     pub handed_over: Option<Instant>,
 }
 
@@ -41,10 +46,11 @@ impl Hands {
     /// Hands that hold nothing yet.
     pub fn new(
         shell: Arc<Shell>,
-        row: SessionRow,
+        mut row: SessionRow,
         gateway: Option<GatewayView>,
         news_tx: mpsc::Sender<News>,
     ) -> Self {
+        let challenge = row.request.challenge_response.take();
         Self {
             shell,
             row,
@@ -52,9 +58,19 @@ impl Hands {
             netns: None,
             profile: None,
             tunnel: None,
+            challenge,
+            cool_for: Duration::ZERO,
             news_tx,
             timings: Timings::default(),
             handed_over: None,
+        }
+    }
+
+    /// The gateway has answered.
+    pub fn answered(&mut self, at: Instant) {
+        if let Some(handed_over) = self.handed_over.take() {
+            let took = at.saturating_duration_since(handed_over);
+            self.timings.handshake = took.as_secs_f64() * 1e3;
         }
     }
 
@@ -63,7 +79,7 @@ impl Hands {
         if let Some(netns) = &self.netns {
             return Some(Arc::clone(netns));
         }
-        let device = self.tunnel.as_ref().map(|standing| standing.device.as_fd());
+        let device = self.tunnel.as_ref().map(Standing::device);
         let roots = &self.shell.sessions.netns_roots;
         container::find(device, &self.row.found_by, roots, self.row.netns.cookie).await
     }

@@ -42,7 +42,9 @@ fn news(row: &SessionRow) -> Option<Health> {
                 Code::TunnelDown
                 | Code::HandshakeTimeout
                 | Code::EndpointUnresolved
-                | Code::EndpointUnreachable,
+                | Code::EndpointUnreachable
+                | Code::TlsFailed
+                | Code::ServerPushedExit,
             ),
         ) => Some(Health::Down),
         (

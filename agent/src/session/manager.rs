@@ -127,7 +127,8 @@ impl Manager {
         }
         let seat = Seat::new(blank_view(request));
         let lifeline = seat.lifeline.clone();
-        let entry = Entry { request: request.clone(), lifeline, cookie: None };
+        let kept = AttachRequest { challenge_response: None, ..request.clone() };
+        let entry = Entry { request: kept, lifeline, cookie: None };
         sessions.insert(request.session_id.clone(), entry);
         Ok(Place::New(seat))
     }
@@ -267,7 +268,7 @@ impl Manager {
         let rows = shell.store.sessions().await.unwrap_or_default();
         let tunnel = rows.iter().find(|row| row.id() == id).and_then(|row| row.tunnel);
         if let Some(tunnel) = tunnel {
-            let _ = shell.wireguard.tear_down(tunnel).await;
+            let _ = shell.dataplane.remove(tunnel).await;
         }
         let _ = shell.store.release(id, Duration::ZERO).await;
         let _ = shell.store.forget(id).await;

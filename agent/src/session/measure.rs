@@ -30,7 +30,7 @@ impl Manager {
         let lifelines = self.lifelines();
         metrics.count_sessions(lifelines.iter().map(|(_, lifeline)| lifeline.view().state));
         metrics.count_connections(&shell.store.connections());
-        let stats = match shell.wireguard.dataplane.stats().await {
+        let stats = match shell.dataplane.stats().await {
             Ok(stats) => stats,
             Err(error) => return debug!(error = %chain(&error), "no counters of the data plane"),
         };
@@ -56,6 +56,18 @@ async fn ask((session, lifeline): (SessionId, Lifeline)) -> (SessionId, Option<M
 }
 
 fn traffic(stats: Option<&TunnelStats>, measured: Measured) -> Traffic {
+    let Measured { sealed, refused, .. } = measured;
+    if let Some(device) = measured.device {
+        return Traffic {
+            rx_bytes: device.rx_bytes,
+            rx_packets: device.rx_packets,
+            tx_bytes: device.tx_bytes,
+            tx_packets: device.tx_packets,
+            dropped: device.dropped,
+            sealed,
+            refused,
+        };
+    }
     let stats = stats.cloned().unwrap_or_default();
     let drops = stats.drops;
     Traffic {
@@ -64,8 +76,8 @@ fn traffic(stats: Option<&TunnelStats>, measured: Measured) -> Traffic {
         tx_bytes: stats.tx_bytes,
         tx_packets: stats.tx_packets,
         dropped: drops.no_peer + drops.source + drops.invalid + drops.io,
-        sealed: measured.sealed,
-        refused: measured.refused,
+        sealed,
+        refused,
     }
 }
 

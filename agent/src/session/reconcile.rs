@@ -1,10 +1,10 @@
 //! What a start makes of the rows of the life before.
 //!
 //! A connected session whose tunnel the data plane still carries goes on untouched. One whose
-//! namespace lives is sealed until its tunnel stands again. One whose namespace is gone is
-//! released.
+//! namespace lives is sealed until its tunnel stands again, on the same device where the data plane
+//! has kept that. One whose namespace is gone is released.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,18 +23,28 @@ use crate::store::{SessionRow, StoreError};
 use crate::telemetry::chain;
 use crate::tunnel::dataplane::Found;
 
+/// What the data plane has of a session from before a restart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Remains {
+    /// The tunnel itself.
+    Tunnel,
+    /// The device of a tunnel that something else carried.
+    Device,
+}
+
 impl Manager {
     /// Takes up what the life before left, `found` in the data plane. Call it once, before the first
     /// attach.
     pub async fn reconcile(&self, found: &Found) -> Result<(), StoreError> {
         let shell = Arc::clone(self.shell());
-        let mut carried: BTreeSet<TunnelId> =
-            found.carried.iter().chain(&found.kept).copied().collect();
+        let mut left: BTreeMap<TunnelId, Remains> = BTreeMap::new();
+        left.extend(found.carried.iter().map(|tunnel| (*tunnel, Remains::Tunnel)));
+        left.extend(found.kept.iter().map(|tunnel| (*tunnel, Remains::Device)));
         for row in shell.store.sessions().await? {
-            let tunnel = row.tunnel.filter(|tunnel| carried.remove(tunnel));
-            self.take_up(&shell, row, tunnel).await;
+            let remains = row.tunnel.and_then(|tunnel| left.remove_entry(&tunnel));
+            self.take_up(&shell, row, remains).await;
         }
-        for tunnel in carried {
+        for tunnel in left.into_keys() {
             info!(tunnel, "a tunnel without a session is taken down");
             take_down(&shell, tunnel).await;
         }
@@ -43,18 +53,19 @@ impl Manager {
         Ok(())
     }
 
-    async fn take_up(&self, shell: &Shell, row: SessionRow, tunnel: Option<TunnelId>) {
+    async fn take_up(&self, shell: &Shell, row: SessionRow, remains: Option<(TunnelId, Remains)>) {
+        let (tunnel, remains) = remains.unzip();
         let Some(netns) = home(shell, &row, tunnel).await else {
             info!(session = %row.id(), "the namespace is gone; the session is released");
             return release(shell, &row, tunnel).await;
         };
         let (generation, seed) = (row.generation, row.netns.cookie);
-        match (row.state, tunnel) {
-            (SessionState::Connected, Some(_)) => {
+        match (row.state, remains) {
+            (SessionState::Connected, Some(Remains::Tunnel)) => {
                 self.resume(row, &netns, Machine::adopted(generation, seed));
             }
-            (SessionState::Connected | SessionState::Reconnecting, tunnel) => {
-                if let Some(tunnel) = tunnel {
+            (SessionState::Connected | SessionState::Reconnecting, remains) => {
+                if let (Some(tunnel), Some(Remains::Tunnel)) = (tunnel, remains) {
                     take_down(shell, tunnel).await;
                 }
                 self.resume(row, &netns, Machine::restored(generation, seed));
@@ -64,10 +75,7 @@ impl Manager {
                 self.resume(row, &netns, Machine::blocked(reason, seed));
             }
             // Its launcher never had an answer, or asked for the end.
-            (
-                SessionState::Connecting | SessionState::Disconnecting | SessionState::Closed,
-                tunnel,
-            ) => {
+            (SessionState::Connecting | SessionState::Disconnecting | SessionState::Closed, _) => {
                 if let Err(error) = seal::apply(netns, &Policy::Closed).await {
                     warn!(session = %row.id(), error = %chain(&error), "not sealed");
                 }
@@ -92,7 +100,7 @@ async fn home(shell: &Shell, row: &SessionRow, tunnel: Option<TunnelId>) -> Opti
 }
 
 async fn device(shell: &Shell, tunnel: TunnelId) -> Option<OwnedFd> {
-    shell.wireguard.dataplane.export(tunnel).await.ok()?.into_iter().next()
+    shell.dataplane.export(tunnel).await.ok()?.into_iter().next()
 }
 
 async fn release(shell: &Shell, row: &SessionRow, tunnel: Option<TunnelId>) {
@@ -106,7 +114,7 @@ async fn release(shell: &Shell, row: &SessionRow, tunnel: Option<TunnelId>) {
 }
 
 async fn take_down(shell: &Shell, tunnel: TunnelId) {
-    if let Err(error) = shell.wireguard.tear_down(tunnel).await {
+    if let Err(error) = shell.dataplane.remove(tunnel).await {
         warn!(tunnel, error = %chain(&error), "a tunnel was not taken down");
     }
 }

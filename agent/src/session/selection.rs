@@ -7,8 +7,9 @@ use egress_core::catalog::select::{self, Offer};
 use egress_core::catalog::{Catalog, Egress, Gateway, Provider, ProviderType, Why, why};
 use egress_core::fault::Finding;
 use egress_core::id::{CredentialId, GatewayId, SessionId};
-use egress_core::wireguard::Profile;
+use egress_core::profile::Profile;
 
+use super::shell::Shell;
 use crate::store::{Claim, InUseSnapshot, Store, StoreError};
 use crate::telemetry::chain;
 
@@ -46,14 +47,17 @@ pub fn gateway_of(catalog: &Catalog, gateway: GatewayId) -> Result<(&Provider, &
 
 /// Takes a lease for the request and makes its profile.
 pub async fn claim(
-    store: &dyn Store,
+    shell: &Shell,
     request: &AttachRequest,
 ) -> Result<(CredentialId, Profile), Refusal> {
+    let store = &*shell.store;
     let catalog = store.catalog();
     let offer = check(&catalog, &store.in_use(), request)?;
-    let (Some(offer), Some(gateway)) = (offer, request.gateway) else {
+    let (Some(mut offer), Some(gateway)) = (offer, request.gateway) else {
         return Err(Refusal::new(Code::NoGateway, "no gateway was asked for"));
     };
+    // One that was refused comes last: it is tried only because nothing else is left.
+    offer.candidates.sort_by_key(|candidate| is_rejected(shell, &catalog, candidate.credential));
     let session = &request.session_id;
     let mut claim = claim_one(store, session, &offer).await?;
     if matches!(claim, Claim::HoldsAnother { .. }) {
@@ -74,6 +78,11 @@ pub async fn claim(
     Ok((credential, profile(&catalog, gateway, credential)?))
 }
 
+fn is_rejected(shell: &Shell, catalog: &Catalog, credential: CredentialId) -> bool {
+    let credential = catalog.credential(credential);
+    credential.is_some_and(|credential| shell.rejected.why(credential).is_some())
+}
+
 async fn claim_one(
     store: &dyn Store,
     session: &SessionId,
@@ -89,13 +98,7 @@ pub fn profile(
     gateway: GatewayId,
     credential: CredentialId,
 ) -> Result<Profile, Refusal> {
-    let config = catalog.wireguard(gateway);
-    let credential = catalog.credential(credential);
-    let (Some(config), Some(credential)) = (config, credential) else {
-        let detail = "the gateway or the credential is no longer in the catalog";
-        return Err(Refusal::new(Code::ConfigInvalid, detail));
-    };
-    Profile::merge(config, credential).map_err(|faults| {
+    Profile::merge(catalog, gateway, credential).map_err(|faults| {
         let detail = "the gateway's config and the credential do not make a tunnel";
         Refusal::new(Code::ConfigInvalid, detail).with_faults(faults.0)
     })

@@ -4,19 +4,28 @@ use std::sync::Arc;
 
 use tokio::sync::Semaphore;
 
-use super::{Deaths, HealthBoard};
+use super::{Deaths, HealthBoard, Rejected};
 use crate::config;
 use crate::control::events::Events;
 use crate::metrics::Metrics;
 use crate::store::Store;
+use crate::tunnel::dataplane::Dataplane;
+use crate::tunnel::device::Devices;
+use crate::tunnel::openvpn::Openvpn;
 use crate::tunnel::wireguard::Wireguard;
 
 /// What every session's driver works with.
 pub struct Shell {
     /// Rows, leases, the catalog.
     pub store: Arc<dyn Store>,
-    /// Makes tunnels.
+    /// Carries `WireGuard` tunnels and keeps the others' devices.
+    pub dataplane: Dataplane,
+    /// Makes devices.
+    pub devices: Devices,
+    /// Makes `WireGuard` tunnels.
     pub wireguard: Wireguard,
+    /// Makes OpenVPN tunnels.
+    pub openvpn: Openvpn,
     /// Where namespaces may be, how many sessions there may be.
     pub sessions: config::Sessions,
     /// What a tunnel refuses.
@@ -27,6 +36,8 @@ pub struct Shell {
     pub metrics: Metrics,
     /// What sessions learned of gateways.
     pub health: HealthBoard,
+    /// Which credentials servers do not take.
+    pub rejected: Rejected,
     /// Tells of namespaces that ended.
     pub deaths: Deaths,
     /// This boot of the machine.

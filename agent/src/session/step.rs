@@ -1,10 +1,11 @@
 //! Carrying out one action of a session's machine.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use egress_core::api::{Code, Refusal, SessionState};
+use egress_core::api::{Code, Refusal};
 use egress_core::firewall::{Opening, Policy};
+use egress_core::profile::Profile;
 use egress_core::session::Action;
 use egress_linux::link;
 use egress_linux::netns::Netns;
@@ -12,7 +13,7 @@ use ipnet::IpNet;
 use tokio::task::spawn_blocking;
 
 use super::hands::Hands;
-use super::{seal, selection};
+use super::{openvpn, seal, selection, wireguard};
 use crate::telemetry::chain;
 
 /// Does what the machine asked for.
@@ -22,7 +23,8 @@ pub async fn carry_out(hands: &mut Hands, action: &Action) -> Result<(), Refusal
         Action::Close => close(hands).await,
         Action::Claim => claim(hands).await,
         Action::BringUp { generation } => bring_up(hands, *generation).await,
-        Action::Resolve => resolve(hands).await,
+        Action::Configure => configure(hands).await,
+        Action::Resolve => wireguard::resolve(hands).await,
         Action::Open => open(hands).await,
         Action::TearDown => tear_down(hands).await,
         Action::Release => release(hands).await,
@@ -37,6 +39,7 @@ pub fn overdue(action: &Action) -> Refusal {
         Action::Close => "sealing the container",
         Action::Claim => "taking the credential's lease",
         Action::BringUp { .. } => "bringing the tunnel up",
+        Action::Configure => "configuring the tunnel's device",
         Action::Resolve => "looking the endpoint up",
         Action::Open => "opening the seal",
         Action::TearDown => "taking the tunnel down",
@@ -48,12 +51,7 @@ pub fn overdue(action: &Action) -> Refusal {
 }
 
 async fn adopt(hands: &mut Hands) -> Result<(), Refusal> {
-    let Some(tunnel) = hands.row.tunnel else {
-        return Err(Refusal::new(Code::Internal, "the session's row names no tunnel"));
-    };
-    let news_tx = hands.news_tx.clone();
-    let standing = hands.shell.wireguard.adopt(tunnel, news_tx).await;
-    hands.tunnel = Some(standing.map_err(|error| Refusal::from(error.reason()))?);
+    wireguard::adopt(hands).await?;
     // A credential that was changed meanwhile counts from the next attach on.
     hands.profile = profile(hands).ok();
     let netns = namespace(hands).await?;
@@ -74,7 +72,7 @@ async fn close(hands: &mut Hands) -> Result<(), Refusal> {
 
 async fn claim(hands: &mut Hands) -> Result<(), Refusal> {
     let started = Instant::now();
-    let claimed = selection::claim(&*hands.shell.store, &hands.row.request).await;
+    let claimed = selection::claim(&hands.shell, &hands.row.request).await;
     hands.timings.select = milliseconds(started);
     let (credential, profile) = claimed?;
     hands.row.credential = Some(credential);
@@ -86,29 +84,17 @@ async fn bring_up(hands: &mut Hands, generation: u64) -> Result<(), Refusal> {
     let started = Instant::now();
     let netns = namespace(hands).await?;
     let profile = profile(hands)?;
-    let tunnel = match hands.row.tunnel.filter(|_| generation == 1) {
-        Some(tunnel) => tunnel,
-        None => hands.shell.store.next_tunnel_id(),
+    let raised = match &profile {
+        Profile::Wireguard(profile) => wireguard::bring_up(hands, generation, profile, netns).await,
+        Profile::Openvpn(profile) => openvpn::bring_up(hands, profile, netns).await,
     };
-    hands.row.tunnel = Some(tunnel);
-    let news_tx = hands.news_tx.clone();
-    hands.handed_over = Some(Instant::now());
-    let raised = hands.shell.wireguard.bring_up(tunnel, &profile, netns, news_tx).await;
     hands.timings.tunnel = milliseconds(started);
-    let standing = raised.map_err(|error| Refusal::from(error.reason()))?;
-    hands.row.interface = Some(hands.shell.wireguard.interface.clone());
-    hands.row.addresses = profile.addresses().to_vec();
-    hands.row.dns = profile.dns().to_vec();
-    hands.row.search = profile.search().to_vec();
-    hands.row.mtu = Some(standing.mtu);
-    hands.row.endpoint = standing.endpoints.first().copied();
-    hands.tunnel = Some(standing);
     hands.profile = Some(profile);
-    Ok(())
+    raised
 }
 
 /// The profile of the attach; after a restart it is made again from the catalog.
-fn profile(hands: &Hands) -> Result<egress_core::wireguard::Profile, Refusal> {
+fn profile(hands: &Hands) -> Result<Profile, Refusal> {
     if let Some(profile) = &hands.profile {
         return Ok(profile.clone());
     }
@@ -118,13 +104,12 @@ fn profile(hands: &Hands) -> Result<egress_core::wireguard::Profile, Refusal> {
     selection::profile(&hands.shell.store.catalog(), gateway, credential)
 }
 
-async fn resolve(hands: &mut Hands) -> Result<(), Refusal> {
-    let (Some(standing), Some(profile)) = (&mut hands.tunnel, &hands.profile) else {
-        return Ok(());
-    };
-    let given_up = hands.row.state != SessionState::Connected;
-    let again = hands.shell.wireguard.resolve_again(standing, profile, given_up).await;
-    again.map_err(|error| Refusal::from(error.reason()))
+async fn configure(hands: &mut Hands) -> Result<(), Refusal> {
+    let started = Instant::now();
+    let netns = namespace(hands).await?;
+    openvpn::apply(hands, netns).await?;
+    hands.timings.tunnel += milliseconds(started);
+    Ok(())
 }
 
 async fn open(hands: &mut Hands) -> Result<(), Refusal> {
@@ -145,7 +130,7 @@ async fn opening(hands: &Hands) -> Result<Opening, Refusal> {
     let mut refuse = containment.refuse.clone();
     refuse.extend(host_addresses().await?);
     Ok(Opening {
-        interface: hands.shell.wireguard.interface.clone(),
+        interface: hands.shell.devices.interface.clone(),
         ipv4: row.addresses.iter().any(|net| net.addr().is_ipv4()),
         ipv6: row.addresses.iter().any(|net| net.addr().is_ipv6()),
         dns: row.dns.clone(),
@@ -165,14 +150,16 @@ async fn host_addresses() -> Result<Vec<IpNet>, Refusal> {
 }
 
 async fn tear_down(hands: &mut Hands) -> Result<(), Refusal> {
+    openvpn::say_goodbye(hands).await;
     let Some(tunnel) = hands.row.tunnel else { return Ok(()) };
-    let down = hands.shell.wireguard.tear_down(tunnel).await;
+    let down = hands.shell.dataplane.remove(tunnel).await;
     hands.tunnel = None;
     down.map_err(|error| Refusal::new(Code::DataplaneUnavailable, chain(&error)))
 }
 
 async fn release(hands: &mut Hands) -> Result<(), Refusal> {
-    let released = hands.shell.store.release(hands.row.id(), Duration::ZERO).await;
+    let cool_for = std::mem::take(&mut hands.cool_for);
+    let released = hands.shell.store.release(hands.row.id(), cool_for).await;
     hands.profile = None;
     released.map_err(|error| selection::unavailable(&error))
 }

@@ -1,6 +1,7 @@
 //! Tunnels: what brings a container's packets to a gateway.
 
 pub mod dataplane;
+pub mod device;
 pub mod openvpn;
 pub mod resolve;
 pub mod wireguard;

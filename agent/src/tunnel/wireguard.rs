@@ -10,15 +10,15 @@ use std::sync::Arc;
 use egress_core::api::{Code, Reason};
 use egress_core::wireguard::{Peer, Profile};
 use egress_dataplane::protocol::{Key, PeerConfig, TunnelConfig, TunnelId, Uncut};
-use egress_linux::link::{self, Interface};
-use egress_linux::netns::{EnterError, Netns};
-use egress_linux::tun::{self, Device, Offload, TunError};
+use egress_linux::link::Interface;
+use egress_linux::netns::Netns;
+use egress_linux::tun::{self, Device, Offload};
 use egress_linux::udp;
 use ipnet::IpNet;
-use tokio::sync::{Mutex, mpsc};
-use tokio::task::spawn_blocking;
+use tokio::sync::mpsc;
 
 use super::dataplane::{Adopted, Carried, Dataplane, DataplaneError, News};
+use super::device::{DeviceError, Devices, configure, least_mtu};
 use super::resolve::{ResolveError, addresses};
 use crate::config::{self, DevicePlacement};
 use crate::telemetry::chain;
@@ -28,10 +28,6 @@ use crate::telemetry::chain;
 const OVERHEAD_V4: u16 = 60;
 /// The same over IPv6.
 const OVERHEAD_V6: u16 = 80;
-/// What IPv6 needs (RFC 8200).
-const MTU_MIN_V6: u16 = 1280;
-/// The least that any IPv4 host takes (RFC 791).
-const MTU_MIN_V4: u16 = 576;
 
 /// Makes tunnels, and takes them down.
 #[derive(Clone)]
@@ -40,11 +36,8 @@ pub struct Wireguard {
     pub dataplane: Dataplane,
     /// Sockets and devices.
     pub settings: config::Wireguard,
-    /// The device's name in a container.
-    pub interface: String,
-    /// Held while a device is made or moved. The kernel does one at a time under its RTNL lock,
-    /// and many threads that wait there were measured to take four times as long as a queue here.
-    turn: Arc<Mutex<()>>,
+    /// Who makes devices.
+    pub devices: Devices,
 }
 
 /// A tunnel that the data plane carries.
@@ -81,21 +74,12 @@ pub enum TunnelError {
         #[source]
         source: io::Error,
     },
-    /// The device was not made or moved.
+    /// The device was not made, moved or configured.
     #[error(transparent)]
-    Device(#[from] TunError),
-    /// The device was not configured.
-    #[error("configure the tunnel's device")]
-    Configure(#[source] link::LinkError),
-    /// The namespace could not be entered.
-    #[error(transparent)]
-    Enter(#[from] EnterError),
+    Device(#[from] DeviceError),
     /// The data plane did not take it.
     #[error(transparent)]
     Dataplane(#[from] DataplaneError),
-    /// A thread of ours died.
-    #[error("a step of the bring-up broke off")]
-    Broken,
 }
 
 impl Standing {
@@ -114,18 +98,17 @@ impl TunnelError {
         let code = match self {
             Self::Resolve(_) => Code::EndpointUnresolved,
             Self::Socket { .. } => Code::EndpointUnreachable,
-            Self::Device(_) | Self::Configure(_) | Self::Enter(_) => Code::DeviceFailed,
+            Self::Device(error) => error.code(),
             Self::Dataplane(_) => Code::DataplaneUnavailable,
-            Self::Broken => Code::Internal,
         };
         Reason { code, detail: chain(self) }
     }
 }
 
 impl Wireguard {
-    /// Makes tunnels that `dataplane` carries, with devices of this name.
-    pub fn new(dataplane: Dataplane, settings: config::Wireguard, interface: String) -> Self {
-        Self { dataplane, settings, interface, turn: Arc::default() }
+    /// Makes tunnels that `dataplane` carries.
+    pub fn new(dataplane: Dataplane, settings: config::Wireguard, devices: Devices) -> Self {
+        Self { dataplane, settings, devices }
     }
 
     /// Brings a tunnel up in `netns`; its news, the first handshake among it, goes to `news_tx`.
@@ -157,7 +140,7 @@ impl Wireguard {
             sockets,
         };
         self.dataplane.add(carried, news_tx).await?;
-        self.settle(device, netns, interface(&self.interface, mtu, profile)).await?;
+        self.settle(device, netns, interface(&self.devices.interface, mtu, profile)).await?;
         let main_peer = main_peer(profile.peers().iter().map(|peer| peer.allowed_ips.as_slice()));
         let sources = sources(&endpoints);
         Ok(Standing {
@@ -253,19 +236,12 @@ impl Wireguard {
         tunnel: TunnelId,
         mtu: u16,
         netns: &Arc<Netns>,
-    ) -> Result<Device, TunnelError> {
-        let (placement, name) = (self.settings.device, self.interface.clone());
-        let netns = Arc::clone(netns);
+    ) -> Result<Device, DeviceError> {
         let offload = match self.settings.offload {
             config::Offload::Auto => Offload::VnetHeader,
             config::Offload::Off => Offload::Off,
         };
-        let _turn = self.turn.lock().await;
-        blocking(move || match placement {
-            DevicePlacement::Moved => Ok(tun::create(&format!("eg{tunnel:x}"), mtu, offload)?),
-            DevicePlacement::Inside => Ok(netns.run(|| tun::create(&name, mtu, offload))??),
-        })
-        .await
+        self.devices.create(tunnel, mtu, offload, self.settings.device, netns).await
     }
 
     async fn settle(
@@ -273,21 +249,12 @@ impl Wireguard {
         device: Device,
         netns: Arc<Netns>,
         interface: Interface,
-    ) -> Result<(), TunnelError> {
+    ) -> Result<(), DeviceError> {
         if self.settings.device == DevicePlacement::Moved {
-            let (index, name, netns) = (device.index, interface.name.clone(), Arc::clone(&netns));
-            let _turn = self.turn.lock().await;
-            blocking(move || Ok(tun::move_into(index, &netns, &name)?)).await?;
+            self.devices.move_into(device.index, &netns).await?;
         }
-        blocking(move || netns.run(|| link::configure(&interface))?.map_err(TunnelError::Configure))
-            .await
+        configure(netns, interface).await
     }
-}
-
-async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> Result<T, TunnelError> + Send + 'static,
-) -> Result<T, TunnelError> {
-    spawn_blocking(work).await.unwrap_or(Err(TunnelError::Broken))
 }
 
 /// The next of several addresses, so that a dead one is not tried for ever.
@@ -325,7 +292,6 @@ fn path_mtu(
     endpoints: &[SocketAddr],
     profile: &Profile,
 ) -> Result<u16, TunnelError> {
-    let least = if has_v6(profile) { MTU_MIN_V6 } else { MTU_MIN_V4 };
     let mut mtu = u16::MAX;
     for (socket, endpoint) in sockets.iter().zip(endpoints) {
         let overhead = if endpoint.is_ipv4() { OVERHEAD_V4 } else { OVERHEAD_V6 };
@@ -333,7 +299,7 @@ fn path_mtu(
             .map_err(|source| TunnelError::Socket { endpoint: *endpoint, source })?;
         mtu = mtu.min(path.saturating_sub(overhead));
     }
-    Ok(mtu.max(least))
+    Ok(mtu.max(least_mtu(has_v6(profile))))
 }
 
 fn has_v6(profile: &Profile) -> bool {

@@ -78,6 +78,7 @@ impl From<&Credential> for CredentialRecord {
             dns: overrides.dns.clone(),
             mtu: overrides.mtu,
             has_preshared_key: overrides.preshared_key.is_some(),
+            refused: None,
             version: credential.version,
             withdrawn: credential.withdrawn.is_some(),
         }

@@ -6,6 +6,7 @@ use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::Reason;
 use crate::catalog::{
     Egress, ExpectedExit, GatewayScope, KeySharing, OnHooks, Owner, ProviderType, SelectionPolicy,
 };
@@ -152,6 +153,10 @@ pub struct CredentialRecord {
     /// WireGuard: it sets a preshared key.
     #[serde(default)]
     pub has_preshared_key: bool,
+    /// Why a server did not take it, since the agent started and since its last change. It comes
+    /// last among what an attach may use then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refused: Option<Reason>,
     /// Grows with every change.
     pub version: u64,
     /// Its plugin service no longer has it, which disabled it.

@@ -8,6 +8,8 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
+use super::action::Action;
+use super::input::Input;
 use super::phase::Phase;
 use super::reasons;
 use crate::api::{Code, Reason, SessionState};
@@ -18,73 +20,14 @@ const RETRY_FIRST: Duration = Duration::from_millis(500);
 /// The longest wait between two tries.
 const RETRY_MOST: Duration = Duration::from_secs(30);
 
-/// What happened.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Input {
-    /// The oldest unanswered action is done.
-    Done,
-    /// The oldest unanswered action failed, and has been undone.
-    Failed(Reason),
-    /// A handshake of this generation's tunnel is complete.
-    Handshake {
-        /// The tunnel it belongs to.
-        generation: u64,
-    },
-    /// The gateway of this generation's tunnel owes the answer to a handshake. Its keys may still
-    /// be good.
-    Silent {
-        /// The tunnel it belongs to.
-        generation: u64,
-    },
-    /// The gateway of this generation's tunnel answers nothing any more.
-    Dead {
-        /// The tunnel it belongs to.
-        generation: u64,
-    },
-    /// The container's namespace is gone.
-    NamespaceGone,
-    /// Take the egress away; `release` also takes the seal off.
-    Detach {
-        /// Whether the container is the launcher's again.
-        release: bool,
-    },
-    /// The agent stops: an attach that is under way is undone, a session that stands is left to
-    /// the data plane.
-    Shutdown,
-}
-
-/// What the driver is to do.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Action {
-    /// Take up the tunnel that the data plane carries, and check that the open ruleset stands.
-    Adopt,
-    /// Apply the closed ruleset and read it back.
-    Close,
-    /// Choose a credential and take its lease.
-    Claim,
-    /// Resolve, create the device, hand it to the data plane, move and configure it.
-    BringUp {
-        /// What the tunnel's news will be marked with.
-        generation: u64,
-    },
-    /// Look the endpoints' names up again and use what they say now.
-    Resolve,
-    /// Apply the open ruleset.
-    Open,
-    /// Take the tunnel out of the data plane and close the device.
-    TearDown,
-    /// Give the lease back.
-    Release,
-    /// Take the ruleset away.
-    Unseal,
-}
-
 /// One session's decisions.
 #[derive(Debug)]
 pub struct Machine {
     state: SessionState,
     phase: Phase,
     reason: Option<Reason>,
+    /// Why the tunnel is not connected yet: more telling than that time is up.
+    trouble: Option<Reason>,
     generation: u64,
     /// The tunnel is wanted; a session without a gateway stays sealed.
     with_gateway: bool,
@@ -103,6 +46,7 @@ impl Machine {
             state,
             phase,
             reason: None,
+            trouble: None,
             generation: 0,
             with_gateway: true,
             leased: false,
@@ -191,7 +135,8 @@ impl Machine {
     /// Time has passed.
     pub fn handle_timeout(&mut self, now: Instant) {
         if self.deadline.is_some_and(|deadline| deadline <= now) {
-            return self.block(reasons::overdue(&self.phase));
+            let trouble = self.trouble.take().filter(|_| self.phase == Phase::Handshaking);
+            return self.block(trouble.unwrap_or_else(|| reasons::overdue(&self.phase)));
         }
         if self.wake.is_some_and(|wake| wake <= now) {
             self.wake = None;
@@ -213,8 +158,24 @@ impl Machine {
             Input::Handshake { generation } if generation == self.generation => self.answered(),
             Input::Silent { generation } if generation == self.generation => self.look_again(),
             Input::Dead { generation } if generation == self.generation => self.died(),
+            Input::Connected { generation } if generation == self.generation => self.given(),
+            Input::Down { generation, reason } if generation == self.generation => {
+                self.lost(reason);
+            }
+            Input::Refused { generation, reason } if generation == self.generation => {
+                self.refused(reason);
+            }
+            Input::Ended { generation, reason } if generation == self.generation => {
+                self.ended(reason, now);
+            }
             // News of a former tunnel.
-            Input::Handshake { .. } | Input::Silent { .. } | Input::Dead { .. } => {}
+            Input::Handshake { .. }
+            | Input::Silent { .. }
+            | Input::Dead { .. }
+            | Input::Connected { .. }
+            | Input::Down { .. }
+            | Input::Refused { .. }
+            | Input::Ended { .. } => {}
             Input::NamespaceGone => self.namespace_gone(),
             Input::Detach { release } => self.detach(release),
             Input::Shutdown => self.shutdown(),
@@ -232,6 +193,9 @@ impl Machine {
             }
             Phase::Raising | Phase::Resealing => self.phase = Phase::Handshaking,
             Phase::Adopting => self.phase = Phase::Open,
+            // The seal comes before it, where that was open.
+            Phase::Configuring if !self.actions.is_empty() => {}
+            Phase::Configuring => self.enter(Phase::Opening, Action::Open),
             Phase::Opening => self.connected(),
             Phase::Unwinding(then) => self.unwound(then),
             // What was done here is a repeated look-up or seal.
@@ -244,13 +208,16 @@ impl Machine {
             Phase::Unwinding(then) => self.unwound(then),
             _ if reason.code == Code::NetnsGone => self.namespace_gone(),
             Phase::Sealing if self.deadline.is_some() => self.refuse(reason),
-            Phase::Raising | Phase::Opening | Phase::Claiming if self.deadline.is_some() => {
+            Phase::Raising | Phase::Configuring | Phase::Opening | Phase::Claiming
+                if self.deadline.is_some() =>
+            {
                 self.block(reason);
             }
             Phase::Adopting
             | Phase::Sealing
             | Phase::Claiming
             | Phase::Raising
+            | Phase::Configuring
             | Phase::Opening
             | Phase::Resealing => self.try_again_later(reason, now),
             // A look-up that failed is tried again with the next silence.
@@ -265,12 +232,97 @@ impl Machine {
             | Phase::Sealing
             | Phase::Claiming
             | Phase::Raising
+            | Phase::Configuring
             | Phase::Opening
             | Phase::Open
             | Phase::Resealing
             | Phase::Waiting
             | Phase::Unwinding(_)
             | Phase::Resting => {}
+        }
+    }
+
+    fn given(&mut self) {
+        match self.phase {
+            Phase::Handshaking => self.enter(Phase::Configuring, Action::Configure),
+            Phase::Open => {
+                // Its addresses may be others: nothing leaves before the device has them.
+                self.state = SessionState::Reconnecting;
+                self.reason = Some(reasons::connected_anew());
+                self.enter(Phase::Configuring, Action::Close);
+                self.push(Action::Configure);
+            }
+            Phase::Adopting
+            | Phase::Sealing
+            | Phase::Claiming
+            | Phase::Raising
+            | Phase::Configuring
+            | Phase::Opening
+            | Phase::Resealing
+            | Phase::Waiting
+            | Phase::Unwinding(_)
+            | Phase::Resting => {}
+        }
+    }
+
+    fn lost(&mut self, reason: Reason) {
+        match self.phase {
+            Phase::Open => {
+                self.state = SessionState::Reconnecting;
+                self.reason = Some(reason);
+                self.enter(Phase::Resealing, Action::Close);
+            }
+            // A name that leads nowhere will not lead anywhere within a deadline.
+            Phase::Handshaking
+                if self.deadline.is_some() && reason.code == Code::EndpointUnresolved =>
+            {
+                self.block(reason);
+            }
+            Phase::Handshaking if self.deadline.is_some() => self.trouble = Some(reason),
+            Phase::Handshaking => self.reason = Some(reason),
+            Phase::Adopting
+            | Phase::Sealing
+            | Phase::Claiming
+            | Phase::Raising
+            | Phase::Configuring
+            | Phase::Opening
+            | Phase::Resealing
+            | Phase::Waiting
+            | Phase::Unwinding(_)
+            | Phase::Resting => {}
+        }
+    }
+
+    /// Not to be tried again before somebody has changed something.
+    fn refused(&mut self, reason: Reason) {
+        if self.has_tunnel() {
+            self.block(reason);
+        }
+    }
+
+    fn ended(&mut self, reason: Reason, now: Instant) {
+        if self.has_tunnel() && self.deadline.is_some() {
+            self.block(reason);
+        } else if self.has_tunnel() {
+            self.try_again_later(reason, now);
+        }
+    }
+
+    /// Whether there is a tunnel to have news of.
+    fn has_tunnel(&self) -> bool {
+        match self.phase {
+            Phase::Handshaking
+            | Phase::Configuring
+            | Phase::Opening
+            | Phase::Open
+            | Phase::Resealing => true,
+            Phase::Adopting
+            | Phase::Sealing
+            | Phase::Claiming
+            | Phase::Raising
+            | Phase::Waiting
+            | Phase::Unwinding(_)
+            | Phase::Resting => false,
         }
     }
 
@@ -296,6 +348,7 @@ impl Machine {
             | Phase::Sealing
             | Phase::Claiming
             | Phase::Raising
+            | Phase::Configuring
             | Phase::Opening
             | Phase::Resealing
             | Phase::Waiting
@@ -314,6 +367,7 @@ impl Machine {
         self.state = SessionState::Connected;
         self.phase = Phase::Open;
         self.reason = None;
+        self.trouble = None;
         self.deadline = None;
         self.backoff.reset();
     }

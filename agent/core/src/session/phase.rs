@@ -15,6 +15,8 @@ pub enum Phase {
     Raising,
     /// The gateway's answer.
     Handshaking,
+    /// The device's addresses, which the server gave.
+    Configuring,
     /// The open ruleset.
     Opening,
     /// Trouble.
@@ -38,6 +40,7 @@ impl Phase {
             Self::Claiming => "taking the credential's lease",
             Self::Raising => "bringing the tunnel up",
             Self::Handshaking => "waiting for the gateway",
+            Self::Configuring => "configuring the tunnel's device",
             Self::Opening => "opening the seal",
             Self::Resealing => "sealing the container again",
             Self::Unwinding(_) => "undoing the attach",

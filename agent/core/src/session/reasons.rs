@@ -14,6 +14,12 @@ pub fn dead() -> Reason {
     reason(Code::TunnelDown, detail)
 }
 
+/// The server gave the device its addresses once more.
+pub fn connected_anew() -> Reason {
+    let detail = "the gateway connected anew; the container is sealed until its device is set";
+    reason(Code::TunnelDown, detail)
+}
+
 /// The attach named no gateway.
 pub fn no_gateway() -> Reason {
     let detail = "no gateway was asked for: the sealed container has no egress";

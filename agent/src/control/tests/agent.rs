@@ -242,6 +242,7 @@ impl Agent for MemoryAgent {
             dns: vec!["10.64.0.1".parse().unwrap()],
             mtu: Some(1_420),
             has_preshared_key: true,
+            refused: None,
             version: 2,
             withdrawn: true,
         }])

@@ -32,7 +32,15 @@ fn connected(now: Instant) -> Machine {
 }
 
 fn failed(code: Code) -> Input {
-    Input::Failed(Reason { code, detail: String::new() })
+    Input::Failed(because(code))
+}
+
+fn because(code: Code) -> Reason {
+    Reason { code, detail: String::new() }
+}
+
+fn down(code: Code) -> Input {
+    Input::Down { generation: 1, reason: because(code) }
 }
 
 #[test]
@@ -104,6 +112,87 @@ fn a_dead_gateway_closes_the_seal_and_its_answer_opens_it() {
     machine.handle(Input::Handshake { generation: 1 }, now);
     assert_eq!(obey(&mut machine, now), [Action::Open]);
     assert_eq!(machine.state(), SessionState::Connected);
+}
+
+#[test]
+fn what_a_server_gives_is_configured_before_the_seal_opens() {
+    let now = start();
+    let mut machine = attaching(now);
+    obey(&mut machine, now);
+    machine.handle(Input::Connected { generation: 1 }, now);
+    assert_eq!(obey(&mut machine, now), [Action::Configure, Action::Open]);
+    assert_eq!(machine.state(), SessionState::Connected);
+}
+
+#[test]
+fn a_server_that_gives_anew_finds_the_container_sealed() {
+    let now = start();
+    let mut machine = connected(now);
+    machine.handle(Input::Connected { generation: 1 }, now);
+    assert_eq!(machine.state(), SessionState::Reconnecting);
+    assert_eq!(obey(&mut machine, now), [Action::Close, Action::Configure, Action::Open]);
+    assert_eq!(machine.state(), SessionState::Connected);
+}
+
+#[test]
+fn a_lost_server_closes_the_seal_and_the_device_is_set_again_before_it_opens() {
+    let now = start();
+    let mut machine = connected(now);
+    machine.handle(down(Code::TunnelDown), now);
+    assert_eq!(obey(&mut machine, now), [Action::Close]);
+    assert_eq!(machine.state(), SessionState::Reconnecting);
+    machine.handle(down(Code::EndpointUnreachable), now);
+    assert_eq!(machine.reason().unwrap().code, Code::EndpointUnreachable);
+    assert_eq!(machine.poll_action(), None);
+    machine.handle(Input::Connected { generation: 1 }, now);
+    assert_eq!(obey(&mut machine, now), [Action::Configure, Action::Open]);
+    assert_eq!(machine.reason(), None);
+}
+
+#[test]
+fn an_attach_whose_time_is_up_tells_the_trouble_it_had() {
+    let now = start();
+    let mut machine = attaching(now);
+    obey(&mut machine, now);
+    machine.handle(down(Code::TlsFailed), now);
+    assert_eq!(machine.state(), SessionState::Connecting);
+    machine.handle_timeout(machine.deadline().unwrap());
+    assert_eq!(obey(&mut machine, now), [Action::Close, Action::TearDown, Action::Release]);
+    assert_eq!(machine.reason().unwrap().code, Code::TlsFailed);
+}
+
+#[test]
+fn an_attach_does_not_wait_for_a_name_that_leads_nowhere() {
+    let now = start();
+    let mut machine = attaching(now);
+    obey(&mut machine, now);
+    machine.handle(down(Code::EndpointUnresolved), now);
+    obey(&mut machine, now);
+    assert_eq!(machine.state(), SessionState::Blocked);
+}
+
+#[test]
+fn a_refused_credential_is_not_tried_again_by_itself() {
+    let now = start();
+    for mut machine in [attaching(now), connected(now)] {
+        obey(&mut machine, now);
+        let reason = because(Code::AuthFailed);
+        machine.handle(Input::Refused { generation: 1, reason }, now);
+        assert_eq!(obey(&mut machine, now), [Action::Close, Action::TearDown, Action::Release]);
+        assert_eq!(machine.state(), SessionState::Blocked);
+        assert_eq!(machine.reason().unwrap().code, Code::AuthFailed);
+        assert_eq!(machine.poll_timeout(), None);
+    }
+}
+
+#[test]
+fn a_tunnel_that_has_ended_is_brought_up_again() {
+    let now = start();
+    let mut machine = connected(now);
+    machine.handle(Input::Ended { generation: 1, reason: because(Code::Internal) }, now);
+    assert_eq!(obey(&mut machine, now), [Action::Close, Action::TearDown]);
+    machine.handle_timeout(machine.poll_timeout().unwrap());
+    assert_eq!(obey(&mut machine, now), [Action::BringUp { generation: 2 }]);
 }
 
 #[test]
@@ -217,6 +306,16 @@ fn any_input() -> impl Strategy<Value = Input> {
         3 => (0..4_u64).prop_map(|generation| Input::Handshake { generation }),
         1 => (0..4_u64).prop_map(|generation| Input::Silent { generation }),
         2 => (0..4_u64).prop_map(|generation| Input::Dead { generation }),
+        3 => (0..4_u64).prop_map(|generation| Input::Connected { generation }),
+        2 => (0..4_u64).prop_map(|generation| {
+            Input::Down { generation, reason: because(Code::TunnelDown) }
+        }),
+        1 => (0..4_u64).prop_map(|generation| {
+            Input::Refused { generation, reason: because(Code::AuthFailed) }
+        }),
+        1 => (0..4_u64).prop_map(|generation| {
+            Input::Ended { generation, reason: because(Code::Internal) }
+        }),
         1 => Just(Input::NamespaceGone),
         1 => any::<bool>().prop_map(|release| Input::Detach { release }),
         1 => Just(Input::Shutdown),
@@ -245,6 +344,7 @@ proptest! {
                     Action::Release => leased = false,
                     Action::BringUp { .. } => raised = !fails,
                     Action::TearDown => raised = false,
+                    Action::Configure => prop_assert!(!open),
                     Action::Resolve | Action::Adopt => {}
                 }
                 let answer = if fails { input.clone() } else { Input::Done };
