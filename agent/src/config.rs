@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 pub use self::certificate::{CertificateName, InvalidCertificateName, Kind as CertificateNameKind};
 pub use self::openvpn::Openvpn;
 pub use self::report::Report;
-pub use self::roles::{Members, Name, Roles};
+pub use self::roles::{Members, Name, Plugin, Plugins, Roles};
 pub use self::tls::Tls;
 
 /// The whole file. Every key has a default; an unknown one is an error.

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use egress_core::api::{Code, ConnectionList, SessionState, Timings};
+use egress_core::api::{Code, ConnectionList, PushReport, Refusal, SessionState, Timings};
 use egress_core::id::SessionId;
 use prometheus::core::Collector;
 use prometheus::{
@@ -50,6 +50,8 @@ pub struct Metrics {
     pub reconnects: IntCounterVec,
     /// Times the data plane had to be started again.
     pub dataplane_restarts: IntGauge,
+    /// Pushes of managed gateways, by outcome.
+    pub pushes: IntCounterVec,
     /// Messages that the receiver of `report.url` did not take.
     pub report_failures: IntCounter,
     /// Whether that receiver lacks the newest state.
@@ -88,6 +90,11 @@ impl Metrics {
             refusals: counter("refusals_total", "Refused attaches, by code.", &["code"]),
             reconnects: of_session("session_reconnects_total", "Times the tunnel fell silent."),
             dataplane_restarts: gauge("dataplane_restarts", "Data planes started after the first."),
+            pushes: counter(
+                "managed_pushes_total",
+                "Pushes of managed gateways, by outcome: taken (dry runs too) or refused.",
+                &["outcome"],
+            ),
             report_failures: report_failures(),
             report_pending: gauge("report_pending", "1 while report.url lacks the newest state."),
             report_success: gauge(
@@ -141,11 +148,12 @@ impl Metrics {
         let Self { account_in_use, account_limit, .. } = self;
         let Self { report_failures, report_pending, report_success, .. } = self;
         let Self { tls_expiry, tls_rejected, tls_refused, .. } = self;
-        let one: [Box<dyn Collector>; 17] = [
+        let one: [Box<dyn Collector>; 18] = [
             Box::new(build),
             Box::new(refusals.clone()),
             Box::new(reconnects.clone()),
             Box::new(dataplane_restarts.clone()),
+            Box::new(self.pushes.clone()),
             Box::new(report_failures.clone()),
             Box::new(report_pending.clone()),
             Box::new(report_success.clone()),
@@ -170,6 +178,12 @@ impl Metrics {
     /// Counts a refused call.
     pub fn refused(&self, code: Code) {
         self.refusals.with_label_values(&[code.as_str()]).inc();
+    }
+
+    /// Counts a push.
+    pub fn pushed(&self, outcome: Result<&PushReport, &Refusal>) {
+        let outcome = if outcome.is_ok() { "taken" } else { "refused" };
+        self.pushes.with_label_values(&[outcome]).inc();
     }
 
     /// Counts a successful attach.

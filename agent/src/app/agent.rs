@@ -2,16 +2,17 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use egress_core::api::{
     ApplyReport, AttachRequest, Code, ConnectionList, CredentialRecord, GatewayRecord,
-    HiddenGateway, HiddenReason, MappingRecord, OfferList, OfferView, ProviderRecord, Refusal,
-    SessionView, WorkspaceRecord,
+    HiddenGateway, HiddenReason, MappingRecord, OfferList, OfferView, ProviderRecord, PushReport,
+    Refusal, SessionView, WorkspaceRecord,
 };
 use egress_core::catalog::{Catalog, Named, Subject, explain};
-use egress_core::id::{GatewayId, SessionId};
+use egress_core::id::{GatewayId, ProviderId, SessionId};
 
-use super::catalog_view as show;
 use super::vault::Vault;
+use super::{catalog_view as show, push};
 use crate::control::agent::{Agent, ApplyMode, Attached, StoreCopy};
 use crate::control::caller::Caller;
 use crate::session::{Manager, gateway_view};
@@ -110,6 +111,18 @@ impl Agent for Host {
             }
             ApplyError::Store(error) => Refusal::new(Code::StoreUnavailable, chain(&error)),
         })
+    }
+
+    async fn push(
+        &self,
+        provider: ProviderId,
+        snapshot: Bytes,
+        dry_run: bool,
+        caller: Caller,
+    ) -> Result<PushReport, Refusal> {
+        let pushed = push::push(&self.store, provider, snapshot, dry_run, &caller).await;
+        self.manager.shell().metrics.pushed(pushed.as_ref());
+        pushed
     }
 
     async fn providers(&self) -> Result<Vec<ProviderRecord>, Refusal> {

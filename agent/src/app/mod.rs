@@ -5,6 +5,7 @@ mod announce;
 mod catalog_view;
 mod listening;
 mod prepare;
+mod push;
 mod vault;
 
 use std::io;

@@ -1,7 +1,10 @@
 //! `[roles]`: users and groups by name or number, certificates by their names.
 
+mod plugins;
+
 use serde::{Deserialize, Serialize};
 
+pub use self::plugins::{Plugin, Plugins};
 use super::certificate::CertificateName;
 
 /// `[roles]` of `agent.toml`: who has which role.
@@ -12,8 +15,8 @@ pub struct Roles {
     pub launcher: Members,
     /// Who may look.
     pub ops: Members,
-    /// Who may push managed gateways.
-    pub plugin: Members,
+    /// Who may push managed gateways, and to which providers.
+    pub plugin: Plugins,
     /// Who may do everything.
     pub admin: Members,
 }
@@ -27,7 +30,7 @@ impl Default for Roles {
                 ..Members::default()
             },
             ops: Members::default(),
-            plugin: Members::default(),
+            plugin: Plugins::default(),
             admin: Members { users: vec![Name::Number(0)], ..Members::default() },
         }
     }

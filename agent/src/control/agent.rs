@@ -2,12 +2,13 @@
 
 use std::fs::File;
 
+use bytes::Bytes;
 use egress_core::api::{
     ApplyReport, AttachRequest, ConnectionList, CredentialRecord, GatewayRecord, MappingRecord,
-    OfferList, ProviderRecord, Refusal, SessionView, WorkspaceRecord,
+    OfferList, ProviderRecord, PushReport, Refusal, SessionView, WorkspaceRecord,
 };
 use egress_core::catalog::Subject;
-use egress_core::id::{GatewayId, SessionId};
+use egress_core::id::{GatewayId, ProviderId, SessionId};
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::caller::Caller;
@@ -63,6 +64,15 @@ pub trait Agent: Send + Sync + 'static {
         mode: ApplyMode,
         caller: Caller,
     ) -> impl Future<Output = Result<ApplyReport, Refusal>> + Send;
+
+    /// Pushes a provider's snapshot, which comes as JSON. Carried through like [`Agent::attach`].
+    fn push(
+        &self,
+        provider: ProviderId,
+        snapshot: Bytes,
+        dry_run: bool,
+        caller: Caller,
+    ) -> impl Future<Output = Result<PushReport, Refusal>> + Send;
 
     /// Every provider, by name.
     fn providers(&self) -> impl Future<Output = Result<Vec<ProviderRecord>, Refusal>> + Send;

@@ -4,8 +4,10 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::net::SocketAddr;
 
+use egress_core::catalog::Provider;
+
 use super::calls::Call;
-use super::roles::Role;
+use super::roles::{Providers, Role, Standing};
 use crate::config::CertificateName;
 
 /// Who is at the other end of a connection, and what it may be.
@@ -13,8 +15,8 @@ use crate::config::CertificateName;
 pub struct Caller {
     /// Who.
     pub identity: Identity,
-    /// What it may be; empty is a stranger.
-    pub roles: BTreeSet<Role>,
+    /// What it may be.
+    pub standing: Standing,
 }
 
 /// Who somebody is, proven when they connected.
@@ -41,12 +43,26 @@ pub enum Identity {
 impl Caller {
     /// Whether one of its roles may make this call.
     pub fn may(&self, call: Call) -> bool {
-        self.roles.iter().any(|role| role.may(call))
+        self.standing.roles.iter().any(|role| role.may(call))
+    }
+
+    /// Whether it may make this call on this provider: a plugin may on its own.
+    pub fn may_on(&self, call: Call, provider: &Provider) -> bool {
+        self.standing.roles.iter().filter(|role| role.may(call)).any(|role| match role {
+            Role::Launcher | Role::Ops | Role::Admin => true,
+            Role::Plugin => self.standing.providers.cover(provider),
+        })
+    }
+
+    /// Whether it may make this call on each provider there is or might be.
+    pub fn may_on_every(&self, call: Call) -> bool {
+        let every = self.standing.providers == Providers::Every;
+        self.standing.roles.iter().any(|role| role.may(call) && (*role != Role::Plugin || every))
     }
 
     /// Its roles as the audit log and refusals name them.
     pub fn role_names(&self) -> String {
-        let names: Vec<_> = self.roles.iter().map(|role| role.as_str()).collect();
+        let names: Vec<_> = self.standing.roles.iter().map(|role| role.as_str()).collect();
         names.join("+")
     }
 }

@@ -23,6 +23,8 @@ pub enum Call {
     Events,
     /// Add and change catalog records.
     Apply,
+    /// Push the gateways that a plugin service has.
+    Push,
     /// The gateway meant by a name.
     ResolveGateway,
     /// List providers.
@@ -45,7 +47,7 @@ pub enum Call {
 
 impl Call {
     /// Every call.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 18] = [
         Self::Attach,
         Self::Sessions,
         Self::Session,
@@ -54,6 +56,7 @@ impl Call {
         Self::Connections,
         Self::Events,
         Self::Apply,
+        Self::Push,
         Self::ResolveGateway,
         Self::Providers,
         Self::Gateways,
@@ -76,6 +79,7 @@ impl Call {
             Self::Connections => "connections",
             Self::Events => "events",
             Self::Apply => "apply",
+            Self::Push => "push_managed_gateways",
             Self::ResolveGateway => "resolve_gateway",
             Self::Providers => "providers",
             Self::Gateways => "gateways",
@@ -92,6 +96,7 @@ impl Call {
     pub fn method(self) -> Method {
         match self {
             Self::Attach | Self::Apply | Self::BackupStore | Self::RotateKey => Method::POST,
+            Self::Push => Method::PUT,
             Self::Detach => Method::DELETE,
             Self::Sessions
             | Self::Session
@@ -117,6 +122,7 @@ impl Call {
             Self::Connections => "/v1/connections",
             Self::Events => "/v1/events",
             Self::Apply => "/v1/catalog:apply",
+            Self::Push => "/v1/providers/{id}/managed-gateways",
             Self::ResolveGateway => "/v1/gateways:resolve",
             Self::Providers => "/v1/providers",
             Self::Gateways => "/v1/gateways",
@@ -137,7 +143,7 @@ impl Call {
     /// Whether anything may stand behind its path's question mark.
     pub fn takes_a_query(self) -> bool {
         match self {
-            Self::Detach | Self::Offers | Self::Apply | Self::ResolveGateway => true,
+            Self::Detach | Self::Offers | Self::Apply | Self::Push | Self::ResolveGateway => true,
             Self::Attach
             | Self::Sessions
             | Self::Session
@@ -160,6 +166,7 @@ impl Call {
         match self {
             Self::Attach => Duration::from_millis(egress_core::api::DEADLINE_MAX_MS + 15_000),
             Self::Apply | Self::BackupStore | Self::RotateKey => Duration::from_mins(1),
+            Self::Push => Duration::from_mins(2),
             Self::Sessions
             | Self::Session
             | Self::Detach

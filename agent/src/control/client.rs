@@ -8,11 +8,11 @@ use axum::http::{Method, Request, StatusCode, header};
 use bytes::Bytes;
 use egress_core::api::{
     ApplyReport, AttachRequest, BODY_MAX, ConnectionList, CredentialList, Event, GatewayList,
-    GatewayRef, KeyRotation, MappingList, OfferList, Problem, ProviderList, SessionList,
-    SessionView, WorkspaceList,
+    GatewayRef, KeyRotation, MappingList, OfferList, Problem, ProviderList, PushReport,
+    SNAPSHOT_MAX, SessionList, SessionView, WorkspaceList,
 };
 use egress_core::catalog::Subject;
-use egress_core::id::{GatewayId, SessionId};
+use egress_core::id::{GatewayId, ProviderId, SessionId};
 use eventsource_stream::Eventsource;
 use futures_util::{Stream, StreamExt, TryStreamExt};
 use http_body_util::{BodyExt, BodyStream, Full, Limited};
@@ -29,6 +29,8 @@ use super::events::Numbered;
 
 /// How long a call other than an attach may take.
 const PATIENCE: Duration = Duration::from_mins(1);
+/// How long a push may take.
+const PUSH_PATIENCE: Duration = Duration::from_mins(2);
 /// How much later than an attach's own deadline its reply may come.
 const ATTACH_GRACE: Duration = Duration::from_secs(15);
 /// The longest reply: a catalog of 100,000 gateways.
@@ -67,9 +69,14 @@ pub enum Error {
     /// The agent answered with a problem document.
     #[error("{}: {}", .0.code.as_str(), .0.detail)]
     Refused(Box<Problem>),
-    /// The request is over [`BODY_MAX`], so it was not sent.
-    #[error("the request has {0} bytes, over the API's 1 MiB")]
-    TooLarge(usize),
+    /// The request has more bytes than the call takes, so it was not sent.
+    #[error("the request has {bytes} bytes, over the {most} that the API takes")]
+    TooLarge {
+        /// Its length.
+        bytes: usize,
+        /// [`BODY_MAX`], or [`SNAPSHOT_MAX`] for a push.
+        most: usize,
+    },
     /// What answered does not speak this API.
     #[error("{call}: the agent's answer cannot be read")]
     Protocol {
@@ -182,6 +189,19 @@ impl Client {
         self.ask(Ask::new(Method::POST, path).with_json(document)).await
     }
 
+    /// Pushes the snapshot of a plugin service, as JSON.
+    pub async fn push(
+        &self,
+        provider: ProviderId,
+        snapshot: Vec<u8>,
+        dry_run: bool,
+    ) -> Result<PushReport, Error> {
+        let path = format!("/v1/providers/{provider}/managed-gateways?dry_run={dry_run}");
+        let body = Bytes::from(snapshot);
+        let ask = Ask { body, most: SNAPSHOT_MAX, ..Ask::new(Method::PUT, path) };
+        self.ask_within(PUSH_PATIENCE, ask).await.map(|(_, report)| report)
+    }
+
     /// Every provider.
     pub async fn providers(&self) -> Result<ProviderList, Error> {
         self.get("/v1/providers".to_owned()).await
@@ -272,8 +292,8 @@ impl Client {
     /// Sends a request and gives the status and body of a reply that is not a refusal.
     async fn send(&self, ask: Ask) -> Result<(StatusCode, Incoming), Error> {
         let call = ask.name();
-        if ask.body.len() > BODY_MAX {
-            return Err(Error::TooLarge(ask.body.len()));
+        if ask.body.len() > ask.most {
+            return Err(Error::TooLarge { bytes: ask.body.len(), most: ask.most });
         }
         let stream = self.endpoint.connect().await.map_err(|error| self.unreachable(error))?;
         let broken = |source| self.broken(&call, source);
@@ -329,12 +349,14 @@ struct Ask {
     method: Method,
     path: String,
     body: Bytes,
+    /// The most bytes that the body may have.
+    most: usize,
     last_event_id: Option<u64>,
 }
 
 impl Ask {
     fn new(method: Method, path: String) -> Self {
-        Self { method, path, body: Bytes::new(), last_event_id: None }
+        Self { method, path, body: Bytes::new(), most: BODY_MAX, last_event_id: None }
     }
 
     fn with_json(mut self, body: &impl Serialize) -> Self {

@@ -2,10 +2,10 @@
 
 use egress_core::api::{
     ApplyReport, AttachRequest, ConnectionList, CredentialList, Event, GatewayList, GatewayRef,
-    KeyRotation, MappingList, OfferList, Problem, ProviderList, SessionList, SessionView,
-    WorkspaceList,
+    KeyRotation, MappingList, OfferList, Problem, ProviderList, PushReport, SessionList,
+    SessionView, WorkspaceList,
 };
-use egress_core::catalog::Document;
+use egress_core::catalog::{Document, Snapshot};
 use utoipa::openapi::path::{
     Operation, OperationBuilder, Parameter, ParameterBuilder, ParameterIn,
 };
@@ -17,7 +17,7 @@ use utoipa::openapi::{
 use utoipa::{IntoParams, OpenApi as _};
 
 use super::calls::Call;
-use super::queries::{ApplyQuery, DetachQuery, OffersQuery, ResolveQuery};
+use super::queries::{ApplyQuery, DetachQuery, OffersQuery, PushQuery, ResolveQuery};
 use super::store;
 
 #[derive(utoipa::OpenApi)]
@@ -44,8 +44,10 @@ use super::store;
         OfferList,
         Problem,
         ProviderList,
+        PushReport,
         SessionList,
         SessionView,
+        Snapshot,
         WorkspaceList,
     ))
 )]
@@ -65,6 +67,7 @@ pub(super) fn openapi() -> OpenApi {
 fn method(call: Call) -> HttpMethod {
     match call {
         Call::Attach | Call::Apply | Call::BackupStore | Call::RotateKey => HttpMethod::Post,
+        Call::Push => HttpMethod::Put,
         Call::Detach => HttpMethod::Delete,
         Call::Sessions
         | Call::Session
@@ -110,6 +113,7 @@ fn summary(call: Call) -> &'static str {
         Call::Connections => "Live connections of each credential, account and key",
         Call::Events => "Follow what happens",
         Call::Apply => "Add and change catalog records",
+        Call::Push => "Push the gateways that a plugin service has",
         Call::ResolveGateway => "The gateway meant by a name",
         Call::Providers => "List providers",
         Call::Gateways => "List gateways",
@@ -149,6 +153,14 @@ fn description(call: Call) -> Option<&'static str> {
             "The new key is put in the place of the one there was. A copy of the store that was \
              made before needs the former key.",
         ),
+        Call::Push => Some(
+            "The whole snapshot or nothing, found by `external_id`. Its version must grow: the last \
+             one again changes nothing, or is refused where its content differs, as older ones are. \
+             New gateways start enabled where the provider's `enable_new_managed_gateways` is on; \
+             what somebody enables or disables later stays so. A gateway that is left out is \
+             disabled, and enabled again when it comes back; sessions through it run on. A plugin \
+             pushes to the providers that are its own.",
+        ),
         Call::Sessions
         | Call::Session
         | Call::Offers
@@ -170,6 +182,7 @@ fn parameters(call: Call) -> Vec<Parameter> {
         Call::Detach => [vec![id()], DetachQuery::into_params(in_query)].concat(),
         Call::Offers => OffersQuery::into_params(in_query),
         Call::Apply => ApplyQuery::into_params(in_query),
+        Call::Push => [vec![provider_id()], PushQuery::into_params(in_query)].concat(),
         Call::ResolveGateway => ResolveQuery::into_params(in_query),
         Call::Events => vec![last_event_id()],
         Call::Attach
@@ -196,6 +209,16 @@ fn id() -> Parameter {
         .build()
 }
 
+fn provider_id() -> Parameter {
+    ParameterBuilder::new()
+        .name("id")
+        .parameter_in(ParameterIn::Path)
+        .required(Required::True)
+        .description(Some("The provider's id."))
+        .schema(Some(Ref::from_schema_name("ProviderId")))
+        .build()
+}
+
 fn last_event_id() -> Parameter {
     ParameterBuilder::new()
         .name("Last-Event-ID")
@@ -211,6 +234,7 @@ fn body(call: Call) -> Option<&'static str> {
     match call {
         Call::Attach => Some("AttachRequest"),
         Call::Apply => Some("CatalogDocument"),
+        Call::Push => Some("Snapshot"),
         Call::Sessions
         | Call::Session
         | Call::Detach
@@ -238,6 +262,7 @@ fn reply(call: Call) -> Option<&'static str> {
         Call::Connections => Some("ConnectionList"),
         Call::Events => Some("Event"),
         Call::Apply => Some("ApplyReport"),
+        Call::Push => Some("PushReport"),
         Call::ResolveGateway => Some("GatewayRef"),
         Call::Providers => Some("ProviderList"),
         Call::Gateways => Some("GatewayList"),

@@ -27,12 +27,12 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for JsonBody<T> {
 
     async fn from_request(request: Request, _: &S) -> Result<Self, Rejection> {
         must_be_json(request.headers())?;
-        let bytes = receive(request.into_body()).await?;
+        let bytes = receive(request.into_body(), BODY_MAX, BODY_TIMEOUT).await?;
         Ok(Self(parse(&bytes)?))
     }
 }
 
-fn must_be_json(headers: &HeaderMap) -> Result<(), Refusal> {
+pub(super) fn must_be_json(headers: &HeaderMap) -> Result<(), Refusal> {
     let media_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
     let essence = media_type.unwrap_or_default().split(';').next().unwrap_or_default().trim();
     if essence.eq_ignore_ascii_case("application/json") {
@@ -42,29 +42,30 @@ fn must_be_json(headers: &HeaderMap) -> Result<(), Refusal> {
     Err(Refusal::new(Code::UnsupportedMediaType, detail))
 }
 
-async fn receive(body: Body) -> Result<Bytes, Refusal> {
+/// A body of at most `most` bytes that arrives in time.
+pub(super) async fn receive(body: Body, most: usize, within: Duration) -> Result<Bytes, Refusal> {
     // One that announces too much is not waited for.
-    if body.size_hint().lower() > BODY_MAX as u64 {
-        return Err(too_large());
+    if body.size_hint().lower() > most as u64 {
+        return Err(too_large(most));
     }
-    let collected = tokio::time::timeout(BODY_TIMEOUT, Limited::new(body, BODY_MAX).collect());
+    let collected = tokio::time::timeout(within, Limited::new(body, most).collect());
     match collected.await {
         Ok(Ok(body)) => Ok(body.to_bytes()),
-        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(too_large()),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(too_large(most)),
         Ok(Err(error)) => {
             let detail = format!("the body did not arrive whole: {error}");
             Err(Refusal::new(Code::InvalidRequest, detail))
         }
         Err(_) => {
-            let seconds = BODY_TIMEOUT.as_secs();
+            let seconds = within.as_secs();
             let detail = format!("the body did not arrive within {seconds} s: send it at once");
             Err(Refusal::new(Code::RequestTimeout, detail))
         }
     }
 }
 
-fn too_large() -> Refusal {
-    let detail = format!("a body has at most {BODY_MAX} bytes: send less at a time");
+fn too_large(most: usize) -> Refusal {
+    let detail = format!("a body has at most {most} bytes: send less at a time");
     Refusal::new(Code::BodyTooLarge, detail)
 }
 

@@ -60,7 +60,7 @@ pub async fn detach<A: Agent>(
 }
 
 /// Does a work that must not stop half-way when its caller hangs up or the wait is over.
-async fn carry_through<A: Agent, T: Send + 'static>(
+pub(super) async fn carry_through<A: Agent, T: Send + 'static>(
     state: &Shared<A>,
     patience: Duration,
     what: &str,
@@ -75,7 +75,7 @@ async fn carry_through<A: Agent, T: Send + 'static>(
         }
         Err(_) => {
             let seconds = patience.as_secs();
-            let detail = format!("{what} did not end within {seconds} s: ask for the session");
+            let detail = format!("{what} did not end within {seconds} s: ask what came of it");
             Err(Refusal::new(Code::DeadlineExceeded, detail).into())
         }
     }

@@ -14,6 +14,7 @@ pub mod events;
 mod extract;
 mod handlers;
 mod problem;
+mod push;
 mod queries;
 pub mod roles;
 mod routes;

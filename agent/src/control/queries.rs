@@ -66,6 +66,17 @@ pub(super) struct ApplyQuery {
     pub prune: bool,
 }
 
+/// `PUT /v1/providers/{id}/managed-gateways`
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+pub(super) struct PushQuery {
+    /// Say what would change, and write nothing.
+    #[serde(default, deserialize_with = "flag")]
+    #[param(value_type = bool, default = false)]
+    pub dry_run: bool,
+}
+
 /// `1` and `true`, `0` and `false`.
 fn flag<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
     match String::deserialize(deserializer)?.as_str() {

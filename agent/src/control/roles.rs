@@ -2,10 +2,11 @@
 
 use std::collections::BTreeSet;
 
+use egress_core::catalog::Provider;
 use nix::unistd::{Gid, Group, Uid, User};
 
 use super::calls::Call;
-use crate::config::{CertificateName, Members, Name, Roles};
+use crate::config::{CertificateName, Members, Name, Plugin, Roles};
 
 /// What a caller may be. Somebody may have several roles, and may do what any of them may.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -50,6 +51,7 @@ impl Role {
             | Call::Credentials
             | Call::Workspaces => (false, true, false),
             Call::Apply | Call::BackupStore | Call::RotateKey => (false, false, false),
+            Call::Push => (false, false, true),
             Call::Openapi => (true, true, true),
         };
         match self {
@@ -57,6 +59,56 @@ impl Role {
             Self::Ops => ops,
             Self::Plugin => plugin,
             Self::Admin => true,
+        }
+    }
+}
+
+/// What somebody may be.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Standing {
+    /// Their roles; none is a stranger's.
+    pub roles: BTreeSet<Role>,
+    /// As plugin: the providers that are their own.
+    pub providers: Providers,
+}
+
+/// Providers that somebody pushes to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Providers {
+    /// Every managed one.
+    Every,
+    /// Those with one of these names or ids.
+    Named(BTreeSet<String>),
+}
+
+impl Default for Providers {
+    /// None.
+    fn default() -> Self {
+        Self::Named(BTreeSet::new())
+    }
+}
+
+impl Providers {
+    fn configured(names: &[String]) -> Self {
+        if names.is_empty() { Self::Every } else { Self::Named(names.iter().cloned().collect()) }
+    }
+
+    fn join(&mut self, other: &Self) {
+        match (self, other) {
+            (Self::Every, Self::Every | Self::Named(_)) => {}
+            (every @ Self::Named(_), Self::Every) => *every = Self::Every,
+            (Self::Named(names), Self::Named(more)) => names.extend(more.iter().cloned()),
+        }
+    }
+
+    /// Whether this provider is one of them.
+    pub fn cover(&self, provider: &Provider) -> bool {
+        match self {
+            Self::Every => true,
+            Self::Named(names) => {
+                names.contains(&provider.name)
+                    || names.iter().any(|name| name.parse() == Ok(provider.id))
+            }
         }
     }
 }
@@ -71,6 +123,8 @@ struct Row {
     users: BTreeSet<u32>,
     groups: BTreeSet<u32>,
     certificates: BTreeSet<CertificateName>,
+    /// Where the role is a plugin's: its own.
+    providers: Providers,
 }
 
 impl RoleTable {
@@ -78,39 +132,48 @@ impl RoleTable {
     /// those.
     pub fn resolve(roles: &Roles) -> (Self, Vec<String>) {
         let mut unknown = Vec::new();
-        let rows = Role::ALL
-            .map(|role| {
-                let members = members(roles, role);
-                let users = numbers(&members.users, "user", user_number, &mut unknown);
-                let groups = numbers(&members.groups, "group", group_number, &mut unknown);
-                let certificates = members.certificates.iter().cloned().collect();
-                Row { role, users, groups, certificates }
-            })
-            .to_vec();
+        let mut row =
+            |role, users: &[Name], groups: &[Name], certificates: &[CertificateName]| Row {
+                role,
+                users: numbers(users, "user", user_number, &mut unknown),
+                groups: numbers(groups, "group", group_number, &mut unknown),
+                certificates: certificates.iter().cloned().collect(),
+                providers: Providers::default(),
+            };
+        let mut of = |role, Members { users, groups, certificates }: &Members| {
+            row(role, users, groups, certificates)
+        };
+        let mut rows = vec![
+            of(Role::Launcher, &roles.launcher),
+            of(Role::Ops, &roles.ops),
+            of(Role::Admin, &roles.admin),
+        ];
+        for Plugin { users, groups, certificates, providers } in &roles.plugin.0 {
+            let providers = Providers::configured(providers);
+            rows.push(Row { providers, ..row(Role::Plugin, users, groups, certificates) });
+        }
         (Self(rows), unknown)
     }
 
-    /// The roles of a process with this user and these groups, the primary one among them.
-    pub fn of(&self, uid: u32, groups: &[u32]) -> BTreeSet<Role> {
-        let has = |row: &&Row| {
+    /// What a process with this user and these groups, the primary one among them, may be.
+    pub fn of(&self, uid: u32, groups: &[u32]) -> Standing {
+        self.standing(|row| {
             row.users.contains(&uid) || groups.iter().any(|group| row.groups.contains(group))
-        };
-        self.0.iter().filter(has).map(|row| row.role).collect()
+        })
     }
 
-    /// The roles of somebody whose certificate has these names.
-    pub fn of_certificate(&self, names: &BTreeSet<CertificateName>) -> BTreeSet<Role> {
-        let has = |row: &&Row| !row.certificates.is_disjoint(names);
-        self.0.iter().filter(has).map(|row| row.role).collect()
+    /// What somebody whose certificate has these names may be.
+    pub fn of_certificate(&self, names: &BTreeSet<CertificateName>) -> Standing {
+        self.standing(|row| !row.certificates.is_disjoint(names))
     }
-}
 
-fn members(roles: &Roles, role: Role) -> &Members {
-    match role {
-        Role::Launcher => &roles.launcher,
-        Role::Ops => &roles.ops,
-        Role::Plugin => &roles.plugin,
-        Role::Admin => &roles.admin,
+    fn standing(&self, has: impl Fn(&Row) -> bool) -> Standing {
+        let mut standing = Standing::default();
+        for row in self.0.iter().filter(|row| has(row)) {
+            standing.roles.insert(row.role);
+            standing.providers.join(&row.providers);
+        }
+        standing
     }
 }
 
@@ -173,6 +236,7 @@ mod tests {
             "xx-x GET /v1/connections",
             "xx-x GET /v1/events",
             "---x POST /v1/catalog:apply",
+            "--xx PUT /v1/providers/{id}/managed-gateways",
             "xx-x GET /v1/gateways:resolve",
             "-x-x GET /v1/providers",
             "-x-x GET /v1/gateways",
@@ -189,8 +253,8 @@ mod tests {
     #[test]
     fn by_default_root_is_admin_and_strangers_have_no_role() {
         let (table, _) = RoleTable::resolve(&Roles::default());
-        assert_eq!(table.of(0, &[0]), BTreeSet::from([Role::Admin]));
-        assert_eq!(table.of(65_534, &[65_534]), BTreeSet::new());
+        assert_eq!(table.of(0, &[0]).roles, BTreeSet::from([Role::Admin]));
+        assert_eq!(table.of(65_534, &[65_534]).roles, BTreeSet::new());
     }
 
     #[test]
@@ -201,8 +265,11 @@ mod tests {
         .unwrap();
         let (table, unknown) = RoleTable::resolve(&roles);
         assert_eq!(unknown, Vec::<String>::new());
-        assert_eq!(table.of(1_000, &[1_000, 8, 7]), BTreeSet::from([Role::Launcher, Role::Ops]));
-        assert_eq!(table.of(65_534, &[]), BTreeSet::from([Role::Ops]));
+        assert_eq!(
+            table.of(1_000, &[1_000, 8, 7]).roles,
+            BTreeSet::from([Role::Launcher, Role::Ops])
+        );
+        assert_eq!(table.of(65_534, &[]).roles, BTreeSet::from([Role::Ops]));
     }
 
     #[test]
@@ -214,12 +281,40 @@ mod tests {
         .unwrap();
         let (table, _) = RoleTable::resolve(&roles);
         let of = |names: &[&str]| {
-            table.of_certificate(&names.iter().map(|name| name.parse().unwrap()).collect())
+            table.of_certificate(&names.iter().map(|name| name.parse().unwrap()).collect()).roles
         };
         assert_eq!(of(&["cn:x", "dns:L.example.org"]), BTreeSet::from([Role::Launcher]));
         assert_eq!(of(&["cn:o", "cn:l"]), BTreeSet::from([Role::Launcher, Role::Ops]));
         assert_eq!(of(&["dns:o", "uri:l", "email:l"]), BTreeSet::new());
         assert_eq!(of(&[]), BTreeSet::new());
+    }
+
+    #[test]
+    fn a_plugin_pushes_to_its_own_providers_and_to_those_of_everything_else_it_is() {
+        let roles: Roles = serde_json::from_str(
+            r#"{"plugin": [{"users": [1, 2], "providers": ["a"]}, {"users": [2, 3], "providers":
+                ["00000000-0000-0000-0000-000000000007"]}, {"users": [4]}]}"#,
+        )
+        .unwrap();
+        let (table, _) = RoleTable::resolve(&roles);
+        let provider = |id: u128, name: &str| {
+            let document = serde_json::json!({"provider": [
+                {"id": uuid::Uuid::from_u128(id), "name": name, "type": "custom"}]});
+            let (document, _) = egress_core::catalog::Document::from_value(document).unwrap();
+            let none = egress_core::catalog::Records::default();
+            let (plan, _) = document.against(&none, uuid::Uuid::now_v7).unwrap();
+            plan.catalog.records().providers[0].clone()
+        };
+        let of = |uid| {
+            let Standing { roles, providers } = table.of(uid, &[]);
+            assert_eq!(roles.contains(&Role::Plugin), uid < 5);
+            [provider(1, "a"), provider(7, "b")].map(|provider| providers.cover(&provider))
+        };
+        assert_eq!(of(1), [true, false]);
+        assert_eq!(of(2), [true, true]);
+        assert_eq!(of(3), [false, true]);
+        assert_eq!(of(4), [true, true]);
+        assert_eq!(of(5), [false, false]);
     }
 
     #[test]

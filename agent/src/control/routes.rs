@@ -18,6 +18,7 @@ use super::caller::Caller;
 use super::calls::Call;
 use super::handlers;
 use super::problem::{RefusedWith, Rejection};
+use super::push;
 use super::shared::Shared;
 use super::{store, stream};
 
@@ -46,6 +47,7 @@ fn handler<A: Agent>(call: Call) -> MethodRouter<Shared<A>> {
         Call::Connections => answer(call, handlers::connections),
         Call::Events => answer(call, stream::events),
         Call::Apply => answer(call, handlers::apply),
+        Call::Push => answer(call, push::push),
         Call::ResolveGateway => answer(call, handlers::resolve_gateway),
         Call::Providers => answer(call, handlers::providers),
         Call::Gateways => answer(call, handlers::gateways),
@@ -126,7 +128,7 @@ async fn turn_strangers_away(
     request: Request,
     next: Next,
 ) -> Response {
-    if !caller.roles.is_empty() {
+    if !caller.standing.roles.is_empty() {
         return next.run(request).await;
     }
     let Caller { identity, .. } = caller.as_ref();

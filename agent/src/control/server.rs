@@ -14,6 +14,7 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio_io_timeout::TimeoutStream;
 use tokio_util::sync::CancellationToken;
@@ -24,6 +25,7 @@ use tracing::{debug, warn};
 use super::agent::Agent;
 use super::caller::Caller;
 use super::events::Events;
+use super::push::PUSHES_MAX;
 use super::roles::RoleTable;
 use super::routes;
 use super::shared::Shared;
@@ -58,6 +60,7 @@ impl Server {
         let state = Shared {
             agent: Arc::new(agent),
             events,
+            pushes: Arc::new(Semaphore::new(PUSHES_MAX)),
             carried_through: carried_through.clone(),
             stop: stop.clone(),
         };

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -12,6 +13,8 @@ use super::events::Events;
 pub struct Shared<A> {
     pub agent: Arc<A>,
     pub events: Events,
+    /// Places for snapshots in memory.
+    pub pushes: Arc<Semaphore>,
     /// Work that goes on when its caller hangs up.
     pub carried_through: TaskTracker,
     /// Ends the streams that have no end of their own.
@@ -23,6 +26,7 @@ impl<A> Clone for Shared<A> {
         Self {
             agent: Arc::clone(&self.agent),
             events: self.events.clone(),
+            pushes: Arc::clone(&self.pushes),
             carried_through: self.carried_through.clone(),
             stop: self.stop.clone(),
         }

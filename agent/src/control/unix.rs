@@ -48,7 +48,7 @@ fn identify(stream: &UnixStream, roles: &RoleTable) -> Option<Caller> {
             groups.push(peer.gid);
             let pid = i32::try_from(peer.pid).unwrap_or_default();
             let identity = Identity::Process { pid, uid: peer.uid };
-            Some(Caller { identity, roles: roles.of(peer.uid, &groups) })
+            Some(Caller { identity, standing: roles.of(peer.uid, &groups) })
         }
         Err(error) => {
             warn!(%error, "ask who connected");

@@ -81,6 +81,9 @@ pub enum Command {
     Apply(Apply),
     /// Make a provider, gateway, credential and mapping of a wg-quick file
     Import(Import),
+    /// What plugin services do
+    #[command(subcommand)]
+    Plugin(Plugin),
     /// Find every fault of a wg-quick or apply file, without an agent
     Check(Check),
     /// Copy the agent's store, or change the key of its secrets
@@ -196,6 +199,24 @@ pub struct Apply {
     pub prune: bool,
 }
 
+#[derive(Debug, Subcommand)]
+pub enum Plugin {
+    /// Push a provider's whole snapshot
+    Push(Push),
+}
+
+#[derive(Debug, Args)]
+pub struct Push {
+    /// The snapshot as JSON; - for standard input
+    pub file: PathBuf,
+    /// The provider's id, or its name where the caller may list providers
+    #[arg(long, short, value_name = "PROVIDER")]
+    pub provider: String,
+    /// Say what would change, and change nothing
+    #[arg(long)]
+    pub dry_run: bool,
+}
+
 #[derive(Debug, Args)]
 pub struct Import {
     /// A wg-quick file with the client's own key
@@ -292,6 +313,8 @@ mod tests {
             "egressctl attach c --netns /x -g g --deadline 0",
             "egressctl attach c --netns /x -g g --deadline 301",
             "egressctl apply",
+            "egressctl plugin push x.json",
+            "egressctl plugin push --provider p",
             "egressctl import x.conf --owner ann",
             "egressctl import x.conf --owner robot:ann",
             "egressctl exec -g g",

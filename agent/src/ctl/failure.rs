@@ -50,7 +50,7 @@ impl Failure {
                 Error::Denied { .. }
                 | Error::Distrust { .. }
                 | Error::Refused(_)
-                | Error::TooLarge(_)
+                | Error::TooLarge { .. }
                 | Error::Protocol { .. }
                 | Error::Timeout { .. },
             )

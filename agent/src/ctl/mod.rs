@@ -10,6 +10,7 @@ mod failure;
 mod files;
 mod inside;
 mod manual;
+mod plugin;
 mod run;
 mod screen;
 mod store;
@@ -81,6 +82,9 @@ fn carry_out(arguments: Arguments, screen: Screen) -> Result<ExitCode, Failure> 
         Command::Connections => wait(ask::connections(&client, screen)),
         Command::Events { after } => wait(ask::events(&client, after, screen)),
         Command::Apply(apply) => wait(files::apply(&client, &apply, screen)),
+        Command::Plugin(arguments::Plugin::Push(push)) => {
+            wait(plugin::push(&client, &push, screen))
+        }
         Command::Import(import) => wait(files::import(&client, &import, screen)),
         Command::Store(store) => wait(store::store(&client, &store, screen)),
     };

@@ -35,6 +35,14 @@ pub enum Code {
     AmbiguousGateway,
     /// The subject may not use the gateway; `reasons` say why.
     NotOffered,
+    /// No record of that id or name.
+    NoSuchRecord,
+    /// The provider is not for plugin services: `managed` is off.
+    ProviderNotManaged,
+    /// A newer snapshot was pushed already.
+    SnapshotOutdated,
+    /// Another snapshot of the same version was pushed already.
+    SnapshotReused,
     /// `gateway` is null and the workspace's egress is not optional.
     GatewayRequired,
     /// Every usable credential is at its limit.
@@ -118,6 +126,10 @@ impl Code {
             Self::NoSuchGateway => "no_such_gateway",
             Self::AmbiguousGateway => "ambiguous_gateway",
             Self::NotOffered => "not_offered",
+            Self::NoSuchRecord => "no_such_record",
+            Self::ProviderNotManaged => "provider_not_managed",
+            Self::SnapshotOutdated => "snapshot_outdated",
+            Self::SnapshotReused => "snapshot_reused",
             Self::GatewayRequired => "gateway_required",
             Self::LimitReached => "limit_reached",
             Self::KeyInUse => "key_in_use",
@@ -158,7 +170,7 @@ impl Code {
         match self {
             Self::InvalidRequest | Self::NetnsInvalid | Self::NetnsIsHost => 400,
             Self::Forbidden | Self::NotOffered => 403,
-            Self::NotFound | Self::NoSuchSession | Self::NoSuchGateway => 404,
+            Self::NotFound | Self::NoSuchSession | Self::NoSuchGateway | Self::NoSuchRecord => 404,
             Self::MethodNotAllowed => 405,
             Self::RequestTimeout => 408,
             Self::SessionExists
@@ -167,7 +179,10 @@ impl Code {
             | Self::NetnsInUse
             | Self::NetnsNotEmpty
             | Self::Detached
-            | Self::NoGateway => 409,
+            | Self::NoGateway
+            | Self::ProviderNotManaged
+            | Self::SnapshotOutdated
+            | Self::SnapshotReused => 409,
             Self::NetnsGone => 410,
             Self::BodyTooLarge => 413,
             Self::UnsupportedMediaType => 415,

@@ -6,6 +6,7 @@ mod code;
 mod event;
 mod from_catalog;
 mod menu;
+mod push;
 mod records;
 mod refusal;
 mod session;
@@ -22,6 +23,7 @@ pub use menu::{
     AccountUse, ConnectionList, ConnectionsView, GatewayRef, GatewayView, Health, HiddenGateway,
     HiddenReason, KeyUse, OfferList, OfferView,
 };
+pub use push::PushReport;
 pub use records::{
     CredentialList, CredentialRecord, GatewayList, GatewayRecord, MappingList, MappingRecord,
     ProviderList, ProviderRecord, ScopeView, WorkspaceList, WorkspaceRecord,
@@ -32,3 +34,5 @@ pub use store::KeyRotation;
 
 /// The most bytes a request body may have: 1 MiB.
 pub const BODY_MAX: usize = 1 << 20;
+/// The most bytes a pushed snapshot may have: 64 MiB, for 10,000 gateways of 6 KiB each.
+pub const SNAPSHOT_MAX: usize = 64 << 20;

@@ -16,6 +16,8 @@ pub use entries::{PushedCredential, PushedGateway};
 pub use plan::{Push, PushError};
 pub use upsert::Difference;
 
+use super::{Catalog, RecordId};
+
 /// The most gateways, and the most credentials, that a snapshot may have.
 pub const ENTRIES_MAX: usize = 100_000;
 
@@ -35,4 +37,23 @@ pub struct Snapshot {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(max_items = 100_000)]
     pub credentials: Option<Vec<PushedCredential>>,
+}
+
+impl Catalog {
+    /// Whether a plugin service may have this record: it is one of a managed provider's, and has
+    /// an external id.
+    pub(in crate::catalog) fn is_a_services(&self, record: &RecordId) -> bool {
+        let (provider, external_id) = match record {
+            RecordId::Gateway(id) => match self.gateway(*id) {
+                Some(gateway) => (gateway.provider_id, &gateway.external_id),
+                None => return false,
+            },
+            RecordId::Credential(id) => match self.credential(*id) {
+                Some(credential) => (credential.provider_id, &credential.external_id),
+                None => return false,
+            },
+            RecordId::Provider(_) | RecordId::Mapping(_) | RecordId::Workspace(_) => return false,
+        };
+        external_id.is_some() && self.provider(provider).is_some_and(|it| it.managed)
+    }
 }

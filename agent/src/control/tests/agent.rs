@@ -5,15 +5,16 @@ use std::future::pending;
 use std::io::{Seek, Write};
 use std::sync::{Arc, Mutex};
 
+use bytes::Bytes;
 use egress_core::api::{
     AccountUse, ApplyReport, AttachRequest, Code, ConnectionList, ConnectionsView,
     ContainmentProfile, CredentialRecord, GatewayRecord, GatewayView, Health, HiddenGateway,
-    HiddenReason, KeyUse, MappingRecord, OfferList, OfferView, ProviderRecord, Refusal, ScopeView,
-    SessionState, SessionView, Timings, WorkspaceRecord,
+    HiddenReason, KeyUse, MappingRecord, OfferList, OfferView, ProviderRecord, PushReport, Refusal,
+    ScopeView, SessionState, SessionView, Timings, WorkspaceRecord,
 };
 use egress_core::catalog::{
-    Document, Egress, ExpectedExit, KeySharing, OnHooks, Owner, ProviderType, SelectionPolicy,
-    Subject,
+    Difference, Document, Egress, ExpectedExit, KeySharing, OnHooks, Owner, ProviderType,
+    SelectionPolicy, Snapshot, Subject,
 };
 use egress_core::fault::Finding;
 use egress_core::id::{CredentialId, GatewayId, MappingId, ProviderId, SessionId};
@@ -176,6 +177,24 @@ impl Agent for MemoryAgent {
             unchanged: 2,
             findings: [findings, vec![Finding::note("a note").at_line(3)]].concat(),
         })
+    }
+
+    async fn push(
+        &self,
+        provider: ProviderId,
+        snapshot: Bytes,
+        dry_run: bool,
+        _: Caller,
+    ) -> Result<PushReport, Refusal> {
+        self.note(format!("push {provider} {} bytes dry_run={dry_run}", snapshot.len()));
+        let (snapshot, findings) = Snapshot::from_json(&snapshot).map_err(|faults| {
+            Refusal::new(Code::InvalidRequest, "it has faults").with_faults(faults.0)
+        })?;
+        let (gateways, credentials) = (
+            Difference { created: vec!["x-1".into()], unchanged: 1, ..Difference::default() },
+            Difference::default(),
+        );
+        Ok(PushReport { dry_run, version: snapshot.version, gateways, credentials, findings })
     }
 
     async fn providers(&self) -> Result<Vec<ProviderRecord>, Refusal> {

@@ -7,7 +7,7 @@ use super::agent::COPY;
 use super::{GATEWAY, Lab, attach_request, refused_with};
 use crate::control::agent::ApplyMode;
 use crate::control::client::{Client, Error};
-use egress_core::api::{BODY_MAX, Code, SessionState};
+use egress_core::api::{BODY_MAX, Code, SNAPSHOT_MAX, SessionState};
 use egress_core::catalog::Subject;
 
 #[tokio::test]
@@ -135,7 +135,38 @@ async fn a_request_over_the_bound_is_not_sent() {
     let lab = Lab::start();
     let document = json!({"gateway": "x".repeat(BODY_MAX)});
     let error = lab.client().apply(&document, ApplyMode::default()).await.unwrap_err();
-    assert!(matches!(error, Error::TooLarge(bytes) if bytes > BODY_MAX), "{error:?}");
+    assert!(
+        matches!(error, Error::TooLarge { bytes, most: BODY_MAX } if bytes > BODY_MAX),
+        "{error:?}"
+    );
+    assert_eq!(lab.agent.asked(), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn a_push_may_be_as_large_as_ten_thousand_gateways_and_no_larger() {
+    let lab = Lab::start();
+    let provider = "018f0000-0000-7000-8000-000000000009".parse().unwrap();
+    let snapshot = |padding| {
+        let mut snapshot = br#"{"version": 3, "gateways": []}"#.to_vec();
+        snapshot.resize(padding, b' ');
+        snapshot
+    };
+    let report = lab.client().push(provider, snapshot(SNAPSHOT_MAX), true).await.unwrap();
+    assert_eq!((report.dry_run, report.version), (true, 3));
+    let asked = format!("push {provider} {SNAPSHOT_MAX} bytes dry_run=true");
+    assert_eq!(lab.agent.asked(), [asked]);
+    let error = lab.client().push(provider, snapshot(SNAPSHOT_MAX + 1), true).await.unwrap_err();
+    assert!(matches!(error, Error::TooLarge { .. }), "{error:?}");
+    let path = format!("/v1/providers/{provider}/managed-gateways");
+    let head = format!(
+        "PUT {path} HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\nconnection: close\r\n\
+         content-length: {}\r\n\r\n",
+        SNAPSHOT_MAX + 1
+    );
+    let problem = lab.send(head.as_bytes()).await.problem();
+    assert_eq!((problem.status, problem.code), (413, Code::BodyTooLarge));
+    let problem = lab.put("/v1/providers/nordic/managed-gateways", "{}").await.problem();
+    assert_eq!((problem.status, problem.code), (400, Code::InvalidRequest));
     assert_eq!(lab.agent.asked(), Vec::<String>::new());
 }
 

@@ -8,6 +8,18 @@ use serde_json::{Value, json};
 use super::{Lab, attach_body};
 use crate::control::calls::Call;
 
+const PUSH: &str = "/v1/providers/018f0000-0000-7000-8000-000000000009/managed-gateways";
+
+fn snapshot() -> Value {
+    json!({
+        "version": 3,
+        "gateways": [{"external_id": "x-1", "name": "se-1", "country": "SE", "city": "Borås",
+            "config": "[Interface]"}],
+        "credentials": [{"external_id": "k-1", "name": "k", "group": "all", "private_key": "x",
+            "gateways": ["x-1"], "active_connection_limit": 5}],
+    })
+}
+
 /// A validator for one schema of the document that takes no property that is not documented.
 struct Schemas(Value);
 
@@ -106,6 +118,10 @@ async fn every_reply_is_as_the_document_says() {
         schemas.check(schema, &reply.json());
     }
     schemas.check("ApplyReport", &lab.post("/v1/catalog:apply?dry_run=1", "{}").await.json());
+    let pushed = lab.put(PUSH, &snapshot().to_string()).await;
+    assert_eq!(pushed.status, 200);
+    schemas.check("PushReport", &pushed.json());
+    schemas.check("Problem", &lab.put(PUSH, r#"{"gateways": [{}]}"#).await.json());
     schemas.check("SessionView", &lab.ask("DELETE", "/v1/sessions/c-41", "", "").await.json());
     schemas.check("KeyRotation", &lab.ask("POST", "/v1/store:rotate-key", "", "").await.json());
     schemas.check("Problem", &lab.post("/v1/sessions", "{").await.json());
@@ -144,6 +160,7 @@ async fn the_documented_requests_are_those_that_are_taken() {
     let lab = Lab::start();
     let schemas = Schemas::of(&lab).await;
     schemas.check("AttachRequest", &attach_body());
+    schemas.check("Snapshot", &snapshot());
     schemas.check(
         "CatalogDocument",
         &json!({
@@ -172,6 +189,14 @@ async fn what_the_document_forbids_is_refused() {
         body[field] = value;
         assert!(!schemas.takes(schema, &body), "{body}");
         assert_eq!(lab.post(target, &body.to_string()).await.status, 400, "{body}");
+    }
+    for (field, value) in
+        [("version", json!(0)), ("colour", json!("red")), ("gateways", json!([{}]))]
+    {
+        let mut body = snapshot();
+        body[field] = value;
+        assert!(!schemas.takes("Snapshot", &body), "{body}");
+        assert_eq!(lab.put(PUSH, &body.to_string()).await.status, 400, "{body}");
     }
 }
 

@@ -34,7 +34,7 @@ use super::roles::Role;
 use super::server::Server;
 use super::tls::Keeper;
 use super::{tls as tls_door, unix};
-use crate::config::{Members, Name, Roles};
+use crate::config::{Members, Name, Plugin, Plugins, Roles};
 use crate::metrics::Metrics;
 
 /// A gateway that the agent in memory has, one it has not, and one it never gets through.
@@ -70,6 +70,11 @@ struct Lab {
     served: tokio::task::JoinHandle<std::io::Result<()>>,
 }
 
+/// A service whose own every managed provider is.
+fn plugin(Members { users, groups, certificates }: Members) -> Plugins {
+    Plugins(vec![Plugin { users, groups, certificates, providers: Vec::new() }])
+}
+
 impl Lab {
     /// The user who runs the tests is admin.
     fn start() -> Self {
@@ -89,7 +94,7 @@ impl Lab {
         let roles = Roles {
             launcher: members(Role::Launcher),
             ops: members(Role::Ops),
-            plugin: members(Role::Plugin),
+            plugin: plugin(members(Role::Plugin)),
             admin: members(Role::Admin),
         };
         let dir = tempfile::tempdir().unwrap();
@@ -178,6 +183,10 @@ impl Lab {
 
     async fn get(&self, target: &str) -> Reply {
         self.ask("GET", target, "", "").await
+    }
+
+    async fn put(&self, target: &str, body: &str) -> Reply {
+        self.ask("PUT", target, "content-type: application/json\r\n", body).await
     }
 
     async fn post(&self, target: &str, body: &str) -> Reply {

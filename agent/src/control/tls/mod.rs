@@ -90,10 +90,10 @@ async fn shake_hands(
     let presented = certificates.first().ok_or(Stranger::NoCertificate)?;
     let presented = Presented::read(presented).map_err(|_| Stranger::BadCertificate)?;
     let left = time_left(presented.expiry).ok_or(Stranger::Expired)?;
-    let roles = roles.of_certificate(&presented.names);
+    let standing = roles.of_certificate(&presented.names);
     let Presented { names, fingerprint, .. } = presented;
     let identity = Identity::Certificate { names, fingerprint, peer };
-    Ok((stream, Caller { identity, roles }, left))
+    Ok((stream, Caller { identity, standing }, left))
 }
 
 fn prepare(stream: &TcpStream) -> io::Result<()> {

@@ -11,10 +11,11 @@ use crate::id::ProviderId;
 
 impl Plan {
     /// The same plan, which also removes those of `made` that the document does not name: `made`
-    /// are the records that earlier applies of it left. Faults are records that stay and refer to
-    /// one that goes.
+    /// are the records that earlier applies of it left. What a plugin service has stays. Faults are
+    /// records that stay and refer to one that goes.
     pub fn prune(mut self, made: &BTreeSet<RecordId>) -> Checked<Self> {
-        let gone: BTreeSet<_> = made.difference(&self.named).collect();
+        let gone = made.difference(&self.named).filter(|id| !self.catalog.is_a_services(id));
+        let gone: BTreeSet<_> = gone.collect();
         if gone.is_empty() {
             return Ok((self, Vec::new()));
         }
