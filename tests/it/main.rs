@@ -13,6 +13,7 @@ mod harness;
 mod keeping;
 mod leaks;
 mod limits;
+mod openvpn_process;
 mod reporting;
 mod roaming;
 mod secrets;

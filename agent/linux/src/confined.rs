@@ -28,7 +28,7 @@ use rustix::{
     },
 };
 
-pub use listener::Listener;
+pub use listener::{Answered, Listener};
 
 use crate::process::{close_on_exec_from, forbid_new_privileges};
 

@@ -2,16 +2,23 @@
 
 use std::{
     io,
-    os::fd::{AsFd, AsRawFd, FromRawFd, IntoRawFd, OwnedFd},
+    os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd},
 };
 
 use netlink_packet_route::{
     RouteNetlinkMessage,
     link::{LinkAttribute, LinkMessage},
 };
-use rustix::net::{AddressFamily, SocketType, netdevice::name_to_index, socket};
+use rustix::{
+    event::{PollFd, PollFlags, Timespec, epoll, poll},
+    net::{AddressFamily, SocketType, netdevice::name_to_index, socket},
+};
 
 use crate::{netlink::Socket, netns::Netns};
+
+/// The most packets that are read away: the kernel keeps 500 of a device that nobody reads, unless
+/// it was told otherwise.
+const QUEUE_MAX: usize = 10_000;
 
 /// A device and the end that its packets come out of and go in by.
 ///
@@ -125,4 +132,28 @@ pub fn move_into(index: u32, netns: &Netns, new_name: &str) -> Result<(), TunErr
         cookie: netns.cookie(),
         source,
     })
+}
+
+/// A descriptor that becomes readable when the namespace that the device is in has ended, and not
+/// for packets.
+pub fn watch_end(device: BorrowedFd<'_>) -> io::Result<OwnedFd> {
+    let watch = epoll::create(epoll::CreateFlags::CLOEXEC)?;
+    // That an error is shown need not be asked for.
+    epoll::add(&watch, device, epoll::EventData::new_u64(0), epoll::EventFlags::empty())?;
+    Ok(watch)
+}
+
+/// Reads away packets that waited while nobody read the device: they are stale. Nobody else may
+/// be reading it.
+pub fn drain(device: BorrowedFd<'_>) {
+    let mut packet = [0; 1];
+    for _ in 0..QUEUE_MAX {
+        let mut ready = [PollFd::new(&device, PollFlags::IN)];
+        let now = Timespec { tv_sec: 0, tv_nsec: 0 };
+        let is_ready = poll(&mut ready, Some(&now)).is_ok_and(|count| count > 0);
+        // What of a packet does not fit is thrown away with it.
+        if !is_ready || rustix::io::read(device, &mut packet).is_err() {
+            return;
+        }
+    }
 }

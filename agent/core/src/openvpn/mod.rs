@@ -26,6 +26,7 @@ mod strip;
 mod supervision;
 mod taken;
 mod value;
+mod version;
 
 pub use canonical::canonical;
 pub use config::{Accepted, OpenvpnConfig};
@@ -40,3 +41,4 @@ pub use quoting::Unquotable;
 pub use remote::{Family, Protocol, REMOTES_MAX, Remote, Transport};
 pub use strip::{redact, strip_login};
 pub use supervision::{Address, Supervision, Unsayable};
+pub use version::version_of;

@@ -6,6 +6,7 @@
 mod commands;
 mod dialogues;
 mod hostile;
+mod machine;
 mod management;
 mod openvpn;
 mod pieces;
