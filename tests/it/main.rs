@@ -14,6 +14,7 @@ mod keeping;
 mod leaks;
 mod limits;
 mod openvpn_process;
+mod push;
 mod reporting;
 mod roaming;
 mod secrets;

@@ -16,6 +16,7 @@ pub mod openvpn_pki;
 pub mod openvpn_server;
 pub mod probe;
 pub mod process;
+pub mod push;
 pub mod resolver;
 pub mod sniffer;
 pub mod traffic;
