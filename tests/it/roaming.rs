@@ -53,7 +53,7 @@ fn traffic_goes_on_at_the_address_that_the_gateways_name_gets() {
         println!("traffic again {took:?} after the name got another address");
         assert_eq!(stream.finish().broken, None);
         let ends = [world.peer.endpoint(1), world.peer.endpoint(2)];
-        let allowed = Allowed { tunnels: ends.to_vec(), resolver: Some(resolver::ADDRESS) };
+        let allowed = Allowed { resolver: Some(resolver::ADDRESS), ..Allowed::tunnels(&ends) };
         sniffer.assert_clean("name re-pointed", &allowed, &Canary::random());
         assert!(sniffer.sent_to(world.gateway.v4(2).into()) > 0);
     });

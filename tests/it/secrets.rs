@@ -7,10 +7,13 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::json;
 
-use crate::harness::agent::STATE_DIR;
+use crate::harness::agent::{Agent, RUN_DIR, STATE_DIR};
+use crate::harness::container::Container;
 use crate::harness::keys::{KeyPair, random_bytes};
 use crate::harness::lab::in_lab;
-use crate::harness::world::{GROUP, World, gateway_config, gateway_id, session_id};
+use crate::harness::openvpn_server::{Options, PASSWORD, Proof, Wrap, challenged};
+use crate::harness::openvpn_world::{OpenvpnWorld, credential};
+use crate::harness::world::{GROUP, World, gateway_config, gateway_id, request, session_id};
 
 /// A secret, as it might show up: its base64, its bytes, its hexadecimal digits.
 struct Secret {
@@ -50,10 +53,9 @@ fn files_under(dir: &Path, all: &mut Vec<(String, Vec<u8>)>) {
     }
 }
 
-fn processes(world: &World<'_>, all: &mut Vec<(String, Vec<u8>)>) {
-    let pids = [Some(world.agent.pid()), world.agent.dataplane_pid()];
-    assert!(pids[1].is_some(), "a data plane runs");
-    for pid in pids.into_iter().flatten() {
+fn processes(agent: &Agent<'_>, more: &[i32], all: &mut Vec<(String, Vec<u8>)>) {
+    let dataplane = agent.dataplane_pid().expect("a data plane runs");
+    for pid in [agent.pid(), dataplane].iter().chain(more) {
         for file in ["cmdline", "environ", "comm"] {
             let path = format!("/proc/{pid}/{file}");
             all.push((path.clone(), fs::read(&path).expect("root reads everything")));
@@ -61,7 +63,7 @@ fn processes(world: &World<'_>, all: &mut Vec<(String, Vec<u8>)>) {
     }
 }
 
-fn replies(world: &World<'_>, all: &mut Vec<(String, Vec<u8>)>) {
+fn replies(agent: &Agent<'_>, all: &mut Vec<(String, Vec<u8>)>) {
     for path in [
         "sessions",
         "sessions/c-1",
@@ -74,11 +76,11 @@ fn replies(world: &World<'_>, all: &mut Vec<(String, Vec<u8>)>) {
         "workspaces",
         "openapi.json",
     ] {
-        let reply = world.agent.ask("GET", &format!("/v1/{path}"), "");
+        let reply = agent.ask("GET", &format!("/v1/{path}"), "");
         assert_eq!(reply.status, 200, "{path}: {}", reply.body);
         all.push((format!("reply to {path}"), (reply.head + &reply.body).into_bytes()));
     }
-    all.push(("metrics".to_owned(), world.agent.metrics().into_bytes()));
+    all.push(("metrics".to_owned(), agent.metrics().into_bytes()));
 }
 
 /// Requests that are refused with a secret in them.
@@ -138,27 +140,77 @@ fn canary_secrets_are_in_nothing_that_the_agent_writes_or_says() {
         ];
 
         let mut shown = Vec::new();
-        replies(&world, &mut shown);
+        replies(&world.agent, &mut shown);
         for secret in [&world.clients[0].keys.private, &own.private, &preshared] {
             refusals(&world, secret, &mut shown);
         }
-        processes(&world, &mut shown);
+        processes(&world.agent, &[], &mut shown);
         world.agent.kill_dataplane();
         container.wait_for_traffic(std::time::Duration::from_secs(5));
         world.agent.kill_control();
         world.agent.start_again();
         world.agent.detach(&session_id("c-1"), false);
-        files_under(Path::new(STATE_DIR), &mut shown);
-        files_under(Path::new(crate::harness::agent::RUN_DIR), &mut shown);
-        shown.push(("log".to_owned(), world.agent.log().into_bytes()));
+        assert_hidden(&world.agent, &secrets, shown);
+    });
+}
 
-        assert!(shown.iter().any(|(name, _)| name.starts_with(STATE_DIR)), "no store was found");
-        assert!(world.agent.log().contains("c-1"), "the log is empty");
-        for (name, bytes) in &shown {
-            for secret in &secrets {
-                assert!(!secret.is_in(bytes), "the {} is in {name}", secret.name);
-            }
+/// None of the secrets is in what was shown, in a file or in the log.
+fn assert_hidden(agent: &Agent<'_>, secrets: &[Secret], mut shown: Vec<(String, Vec<u8>)>) {
+    files_under(Path::new(STATE_DIR), &mut shown);
+    files_under(Path::new(RUN_DIR), &mut shown);
+    shown.push(("log".to_owned(), agent.log().into_bytes()));
+    assert!(shown.iter().any(|(name, _)| name.starts_with(STATE_DIR)), "no store was found");
+    assert!(agent.log().contains("c-1"), "the log is empty");
+    for (name, bytes) in &shown {
+        for secret in secrets {
+            assert!(!secret.is_in(bytes), "the {} is in {name}", secret.name);
         }
+    }
+}
+
+#[test]
+fn an_openvpn_sessions_secrets_are_in_nothing_that_the_agent_writes_or_says() {
+    in_lab(|lab| {
+        let answer = "canary-answer-51e0";
+        let proof = Proof::Password(challenged(answer), None);
+        let options = Options { wrap: Wrap::Crypt, proof, ..Options::default() };
+        let mut world = OpenvpnWorld::with(lab, options);
+        let login = "<auth-user-pass>\nbob\ncanary-login-9d77\n</auth-user-pass>";
+        let challenge = "static-challenge \"Your code?\" 0\n";
+        let profile = world.server.profile_with(&world.server.remote(), challenge);
+        let profile = profile.replace("auth-user-pass\n", &format!("{login}\n"));
+        let (_, key) = profile.split_once("key V1-----\n").expect("there is a key");
+        let key = key.lines().next().expect("it has lines").to_owned();
+        world.apply(&profile, &[credential(0, PASSWORD)]);
+        let container = Container::with_process("c-1");
+        let attach = |answer: &str, world: &OpenvpnWorld<'_>| {
+            let mut body = serde_json::to_value(request("c-1", container.by_path(), 0)).unwrap();
+            body["challenge_response"] = json!(answer);
+            world.agent.ask("POST", "/v1/sessions", &body.to_string())
+        };
+        let reply = attach(answer, &world);
+        assert_eq!(reply.status, 201, "{}", reply.body);
+        container.wait_for_traffic(std::time::Duration::from_secs(5));
+        let secrets = [
+            Secret::text("password", PASSWORD),
+            Secret::text("answer", answer),
+            Secret::text("login of the text", "canary-login-9d77"),
+            Secret::text("control channel's key", &key),
+            Secret::text("wrong answer", "canary-wrong-3b1c"),
+        ];
+
+        let mut shown = vec![("reply".to_owned(), reply.body.into_bytes())];
+        replies(&world.agent, &mut shown);
+        let pids = world.openvpn_pids();
+        assert_eq!(pids.len(), 1);
+        processes(&world.agent, &pids, &mut shown);
+        world.agent.kill_control();
+        world.agent.start_again();
+        world.agent.detach(&session_id("c-1"), false);
+        let refusal = attach("canary-wrong-3b1c", &world);
+        assert_eq!(refusal.status, 502, "{}", refusal.body);
+        shown.push(("refusal".to_owned(), refusal.body.into_bytes()));
+        assert_hidden(&world.agent, &secrets, shown);
     });
 }
 

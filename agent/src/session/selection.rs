@@ -23,9 +23,11 @@ pub fn check(
         return gateway_not_required(catalog, request).map(|()| None);
     };
     let (provider, _) = gateway_of(catalog, gateway)?;
-    if provider.kind != ProviderType::Wireguard {
-        let detail =
-            format!("this agent attaches WireGuard gateways; {} is not one", provider.name);
+    if provider.kind == ProviderType::Custom {
+        let detail = format!(
+            "this agent attaches WireGuard and OpenVPN gateways; those of {} are neither",
+            provider.name
+        );
         return Err(Refusal::new(Code::UnsupportedType, detail));
     }
     select::explain(catalog, in_use, &request.subject, gateway)

@@ -4,6 +4,7 @@ use std::fs;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use egress_core::api::{
@@ -52,7 +53,8 @@ impl<'a> Agent<'a> {
     /// Starts it with more lines of `agent.toml`.
     pub fn start_with(lab: &'a Lab, config: &str) -> Self {
         let own = format!("run_dir = \"{RUN_DIR}\"\nstate_dir = \"{STATE_DIR}\"\n");
-        fs::write(CONFIG, format!("{own}{config}\n[log]\nlevel = \"debug\"\n"))
+        let openvpn = if config.contains("[openvpn]") { String::new() } else { own_users() };
+        fs::write(CONFIG, format!("{own}{config}\n{openvpn}\n[log]\nlevel = \"debug\"\n"))
             .expect("write agent.toml");
         let agent = Self {
             lab,
@@ -97,6 +99,11 @@ impl<'a> Agent<'a> {
     pub fn start_again(&mut self) {
         self.process = launch();
         self.wait_until_ready();
+    }
+
+    /// Every process of the lab, the test itself not counted.
+    pub fn processes(&self) -> Vec<i32> {
+        self.lab.processes()
     }
 
     /// Asks control to stop and waits for its end.
@@ -242,6 +249,13 @@ impl Drop for Agent<'_> {
             println!("---- the agent's log ends with ----\n{end}");
         }
     }
+}
+
+/// Users for openvpn that no other test of this process has.
+fn own_users() -> String {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let uid_first = 1_900_000_000 + NEXT.fetch_add(1, Ordering::Relaxed) * 64;
+    format!("[openvpn]\nuid_first = {uid_first}\nuid_count = 64\n")
 }
 
 fn launch() -> Process {

@@ -8,6 +8,9 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
 use super::lab::{Gateway, RESOLVER_V4};
 use super::openvpn_pki::{Age, Authority, Identity, client_key, shared_key};
 use super::process::Process;
@@ -101,6 +104,7 @@ pub struct OpenvpnServer {
     server_key: String,
     client_key: String,
     process: Option<Process>,
+    said_before: String,
 }
 
 impl OpenvpnServer {
@@ -125,6 +129,7 @@ impl OpenvpnServer {
             server_key,
             client_key,
             process: None,
+            said_before: String::new(),
         };
         server.restart();
         server
@@ -149,16 +154,52 @@ impl OpenvpnServer {
         self.process.as_ref().map(Process::output).unwrap_or_default()
     }
 
+    /// Everything it has written, over its restarts.
+    pub fn said(&self) -> String {
+        format!("{}{}", self.said_before, self.output())
+    }
+
+    /// How often somebody has logged in.
+    pub fn logins(&self) -> usize {
+        self.said().matches("authentication succeeded").count()
+    }
+
+    /// How often a login was refused.
+    pub fn refusals(&self) -> usize {
+        self.said().matches("TLS Auth Error").count()
+    }
+
+    /// How many clients have said goodbye.
+    pub fn goodbyes(&self) -> usize {
+        self.said().matches("exit message received").count()
+    }
+
+    /// Who vouches for it.
+    pub fn authority(&self) -> &Authority {
+        &self.authority
+    }
+
     /// Kills it: nobody is told.
     pub fn kill(&mut self) {
         if let Some(mut process) = self.process.take() {
             process.kill();
+            self.said_before += &process.output();
         }
         let device = self.device();
         let gone = || {
             self.gateway.namespace.run(|| nix::net::if_::if_nametoindex(device.as_str()).is_err())
         };
         wait::until("a server's device is gone", SOON, gone);
+    }
+
+    /// Has clients prove themselves with something else, from the next start on.
+    pub fn set_proof(&mut self, proof: Proof) {
+        self.options.proof = proof;
+    }
+
+    /// Has it prove itself with another certificate, from the next start on.
+    pub fn set_identity(&mut self, identity: Identity) {
+        self.identity = identity;
     }
 
     /// Has clients get addresses of another network, from the next start on.
@@ -281,4 +322,9 @@ fn wrapped(wrap: Wrap, key: &str, direction: &str) -> String {
         Wrap::Crypt => format!("<tls-crypt>\n{key}</tls-crypt>\n"),
         Wrap::CryptV2 => format!("<tls-crypt-v2>\n{key}</tls-crypt-v2>\n"),
     }
+}
+
+/// The password as it comes with an answer to a static challenge.
+pub fn challenged(answer: &str) -> String {
+    format!("SCRV1:{}:{}", STANDARD.encode(PASSWORD), STANDARD.encode(answer))
 }

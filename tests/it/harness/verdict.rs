@@ -40,6 +40,8 @@ impl Canary {
 pub struct Allowed {
     /// Ends of tunnels: `WireGuard` messages only.
     pub tunnels: Vec<SocketAddr>,
+    /// Ends of tunnels: OpenVPN packets only.
+    pub openvpn: Vec<SocketAddr>,
     /// The host's own resolver.
     pub resolver: Option<SocketAddr>,
 }
@@ -47,7 +49,16 @@ pub struct Allowed {
 impl Allowed {
     /// Tunnels to these ends.
     pub fn tunnels(ends: &[SocketAddr]) -> Self {
-        Self { tunnels: ends.to_vec(), resolver: None }
+        Self { tunnels: ends.to_vec(), ..Self::default() }
+    }
+
+    /// OpenVPN tunnels to these ends.
+    pub fn openvpn(ends: &[SocketAddr]) -> Self {
+        Self { openvpn: ends.to_vec(), ..Self::default() }
+    }
+
+    fn has_end(&self, end: &SocketAddr) -> bool {
+        self.tunnels.contains(end) || self.openvpn.contains(end)
     }
 }
 
@@ -79,8 +90,9 @@ fn is_allowed(packet: &LaxSlicedPacket<'_>, allowed: &Allowed) -> bool {
     match &packet.transport {
         Some(TransportSlice::Udp(udp)) => {
             let to = SocketAddr::new(to, udp.destination_port());
-            let tunnel = allowed.tunnels.contains(&to) && is_wireguard(udp.payload());
-            is_host(from) && (tunnel || allowed.resolver == Some(to))
+            let wireguard = allowed.tunnels.contains(&to) && is_wireguard(udp.payload());
+            let openvpn = allowed.openvpn.contains(&to) && is_openvpn(udp.payload());
+            is_host(from) && (wireguard || openvpn || allowed.resolver == Some(to))
         }
         Some(TransportSlice::Icmpv6(icmp)) if is_link_control(icmp.type_u8()) => {
             is_host(from) || is_link_local(from) || from == Ipv6Addr::UNSPECIFIED
@@ -93,7 +105,11 @@ fn is_allowed(packet: &LaxSlicedPacket<'_>, allowed: &Allowed) -> bool {
             let refusal = icmp.type_u8() == 1 && icmp.code_u8() == 4;
             refusal && is_host(from) && quotes_tunnel_v6(icmp.payload(), allowed)
         }
-        Some(TransportSlice::Tcp(_) | TransportSlice::Igmp(_)) | None => false,
+        Some(TransportSlice::Tcp(tcp)) => {
+            let to = SocketAddr::new(to, tcp.destination_port());
+            is_host(from) && allowed.openvpn.contains(&to)
+        }
+        Some(TransportSlice::Igmp(_)) | None => false,
     }
 }
 
@@ -121,6 +137,11 @@ fn is_wireguard(payload: &[u8]) -> bool {
     }
 }
 
+/// The packets that a client sends: an operation above three bits of a key's number.
+fn is_openvpn(payload: &[u8]) -> bool {
+    payload.first().is_some_and(|first| matches!(first >> 3, 3..=7 | 9..=11))
+}
+
 /// The kernel's own "port unreachable" for a late packet of a tunnel: the quoted packet came from
 /// the tunnel's end.
 fn quotes_tunnel_v4(quoted: &[u8], allowed: &Allowed) -> bool {
@@ -138,7 +159,7 @@ fn quotes_tunnel_v6(quoted: &[u8], allowed: &Allowed) -> bool {
 fn names_tunnel(protocol: Option<&u8>, from: IpAddr, port: &[u8], allowed: &Allowed) -> bool {
     const UDP: u8 = 17;
     let port = u16::from_be_bytes([port[0], port[1]]);
-    protocol == Some(&UDP) && allowed.tunnels.contains(&SocketAddr::new(from, port))
+    protocol == Some(&UDP) && allowed.has_end(&SocketAddr::new(from, port))
 }
 
 fn addresses(packet: &LaxSlicedPacket<'_>) -> Option<(IpAddr, IpAddr)> {
