@@ -18,6 +18,7 @@ mod openvpn_process;
 mod openvpn_refusals;
 mod openvpn_survival;
 mod push;
+mod records;
 mod reporting;
 mod roaming;
 mod secrets;

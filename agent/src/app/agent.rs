@@ -5,19 +5,20 @@ use std::sync::Arc;
 use bytes::Bytes;
 use egress_core::api::{
     ApplyReport, AttachRequest, Code, ConnectionList, CredentialRecord, GatewayRecord,
-    HiddenGateway, HiddenReason, MappingRecord, OfferList, OfferView, ProviderRecord, PushReport,
-    Refusal, SessionView, WorkspaceRecord,
+    HiddenGateway, HiddenReason, MappingRecord, OfferList, OfferView, OnSessions, ProviderRecord,
+    PushReport, Record, Refusal, Removed, SessionView, WorkspaceRecord, Written,
 };
-use egress_core::catalog::{Catalog, Named, Subject, explain};
+use egress_core::catalog::{
+    Catalog, Change, Expected, Named, RecordId, RecordKind, Subject, explain,
+};
 use egress_core::id::{GatewayId, ProviderId, SessionId};
 
 use super::vault::Vault;
-use super::{catalog_view as show, push};
-use crate::control::agent::{Agent, ApplyMode, Attached, StoreCopy};
+use super::{catalog_view as show, push, records};
+use crate::control::agent::{Agent, ApplyMode, Attached, DeleteMode, Fields, StoreCopy};
 use crate::control::caller::Caller;
 use crate::session::{Manager, gateway_view};
-use crate::store::{ApplyError, Store};
-use crate::telemetry::chain;
+use crate::store::Store;
 
 /// This host's agent.
 #[derive(Clone)]
@@ -102,15 +103,7 @@ impl Agent for Host {
         mode: ApplyMode,
         _caller: Caller,
     ) -> Result<ApplyReport, Refusal> {
-        let document = show::document(document)?;
-        let applied = self.store.apply(document, mode.prune, mode.dry_run).await;
-        applied.map_err(|error| match error {
-            ApplyError::Faults(faults) => {
-                let detail = format!("{} faults; nothing was changed", faults.0.len());
-                Refusal::new(Code::InvalidRequest, detail).with_faults(faults.0)
-            }
-            ApplyError::Store(error) => Refusal::new(Code::StoreUnavailable, chain(&error)),
-        })
+        self.apply_document(document, mode).await
     }
 
     async fn push(
@@ -152,6 +145,42 @@ impl Agent for Host {
 
     async fn rotate_key(&self) -> Result<String, Refusal> {
         self.vault.rotate_key().await.map(|id| id.to_string())
+    }
+
+    async fn record(&self, record: &RecordId) -> Result<Record, Refusal> {
+        Record::of(&self.store.catalog(), record).ok_or_else(|| records::no_such(record))
+    }
+
+    async fn create(
+        &self,
+        kind: RecordKind,
+        fields: Fields,
+        _caller: Caller,
+    ) -> Result<(RecordId, Written<Record>), Refusal> {
+        self.write(Change::Create { kind, fields }, OnSessions::Drain).await
+    }
+
+    async fn update(
+        &self,
+        record: RecordId,
+        patch: Fields,
+        expected: Expected,
+        on_sessions: OnSessions,
+        _caller: Caller,
+    ) -> Result<Written<Record>, Refusal> {
+        let change = Change::Update { record, patch, expected };
+        self.write(change, on_sessions).await.map(|(_, written)| written)
+    }
+
+    async fn delete(
+        &self,
+        record: RecordId,
+        expected: Expected,
+        mode: DeleteMode,
+        _caller: Caller,
+    ) -> Result<Removed, Refusal> {
+        let DeleteMode { cascade, on_sessions } = mode;
+        self.take_away(Change::Remove { record, cascade, expected }, on_sessions).await
     }
 }
 

@@ -6,6 +6,7 @@ mod catalog_view;
 mod listening;
 mod prepare;
 mod push;
+mod records;
 mod vault;
 
 use std::io;

@@ -47,7 +47,7 @@ pub(crate) fn read(path: &Path) -> Result<Content, String> {
 }
 
 /// Reads a file that holds a secret: its owner only may open it.
-pub(super) fn read_secret(path: &Path) -> Result<Secret<String>, String> {
+pub(crate) fn read_secret(path: &Path) -> Result<Secret<String>, String> {
     let content = read(path)?;
     if content.is_shared() {
         let Content { mode, .. } = content;

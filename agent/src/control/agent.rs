@@ -5,13 +5,17 @@ use std::fs::File;
 use bytes::Bytes;
 use egress_core::api::{
     ApplyReport, AttachRequest, ConnectionList, CredentialRecord, GatewayRecord, MappingRecord,
-    OfferList, ProviderRecord, PushReport, Refusal, SessionView, WorkspaceRecord,
+    OfferList, OnSessions, ProviderRecord, PushReport, Record, Refusal, Removed, SessionView,
+    WorkspaceRecord, Written,
 };
-use egress_core::catalog::Subject;
+use egress_core::catalog::{Expected, RecordId, RecordKind, Subject};
 use egress_core::id::{GatewayId, ProviderId, SessionId};
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::caller::Caller;
+
+/// The fields of a record, as a body has them.
+pub type Fields = serde_json::Map<String, serde_json::Value>;
 
 /// What the API can ask of the agent. Every call may be made many times at once, and every one
 /// bounds its own time: the server gives up waiting a little later and answers for it.
@@ -57,7 +61,8 @@ pub trait Agent: Send + Sync + 'static {
     /// Live connections of every credential, account and key.
     fn connections(&self) -> impl Future<Output = Result<ConnectionList, Refusal>> + Send;
 
-    /// Adds and changes the records of an apply document, all or none.
+    /// Adds and changes the records of an apply document, all or none. Carried through like
+    /// [`Agent::attach`], as are the changes of single records.
     fn apply(
         &self,
         document: serde_json::Value,
@@ -94,6 +99,45 @@ pub trait Agent: Send + Sync + 'static {
 
     /// Seals the store's secrets with another master key, and gives that one's id.
     fn rotate_key(&self) -> impl Future<Output = Result<String, Refusal>> + Send;
+
+    /// One record.
+    fn record(&self, record: &RecordId) -> impl Future<Output = Result<Record, Refusal>> + Send;
+
+    /// Makes a record, and says under which key.
+    fn create(
+        &self,
+        kind: RecordKind,
+        fields: Fields,
+        caller: Caller,
+    ) -> impl Future<Output = Result<(RecordId, Written<Record>), Refusal>> + Send;
+
+    /// Replaces fields of a record.
+    fn update(
+        &self,
+        record: RecordId,
+        patch: Fields,
+        expected: Expected,
+        on_sessions: OnSessions,
+        caller: Caller,
+    ) -> impl Future<Output = Result<Written<Record>, Refusal>> + Send;
+
+    /// Takes a record away; with `cascade` also what needs it.
+    fn delete(
+        &self,
+        record: RecordId,
+        expected: Expected,
+        mode: DeleteMode,
+        caller: Caller,
+    ) -> impl Future<Output = Result<Removed, Refusal>> + Send;
+}
+
+/// How a deletion is meant.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct DeleteMode {
+    /// Take what needs the record away as well.
+    pub cascade: bool,
+    /// What becomes of sessions that run on it.
+    pub on_sessions: OnSessions,
 }
 
 /// What an attach came to.
@@ -121,4 +165,6 @@ pub struct ApplyMode {
     pub dry_run: bool,
     /// Remove what an earlier apply made and this one does not name.
     pub prune: bool,
+    /// What becomes of sessions that run on what is changed or removed.
+    pub on_sessions: OnSessions,
 }

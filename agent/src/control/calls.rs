@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use axum::http::Method;
+use egress_core::catalog::RecordKind;
 
 /// One call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,13 +42,21 @@ pub enum Call {
     BackupStore,
     /// Seal the store's secrets with another master key.
     RotateKey,
+    /// Make a record.
+    Create(RecordKind),
+    /// Show one record.
+    Record(RecordKind),
+    /// Change fields of a record.
+    Update(RecordKind),
+    /// Take a record away.
+    Delete(RecordKind),
     /// This API's description.
     Openapi,
 }
 
 impl Call {
     /// Every call.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 38] = [
         Self::Attach,
         Self::Sessions,
         Self::Session,
@@ -65,6 +74,26 @@ impl Call {
         Self::Workspaces,
         Self::BackupStore,
         Self::RotateKey,
+        Self::Create(RecordKind::Provider),
+        Self::Record(RecordKind::Provider),
+        Self::Update(RecordKind::Provider),
+        Self::Delete(RecordKind::Provider),
+        Self::Create(RecordKind::Gateway),
+        Self::Record(RecordKind::Gateway),
+        Self::Update(RecordKind::Gateway),
+        Self::Delete(RecordKind::Gateway),
+        Self::Create(RecordKind::Mapping),
+        Self::Record(RecordKind::Mapping),
+        Self::Update(RecordKind::Mapping),
+        Self::Delete(RecordKind::Mapping),
+        Self::Create(RecordKind::Credential),
+        Self::Record(RecordKind::Credential),
+        Self::Update(RecordKind::Credential),
+        Self::Delete(RecordKind::Credential),
+        Self::Create(RecordKind::Workspace),
+        Self::Record(RecordKind::Workspace),
+        Self::Update(RecordKind::Workspace),
+        Self::Delete(RecordKind::Workspace),
         Self::Openapi,
     ];
 
@@ -88,6 +117,10 @@ impl Call {
             Self::Workspaces => "workspaces",
             Self::BackupStore => "backup_store",
             Self::RotateKey => "rotate_key",
+            Self::Create(kind) => record_names(kind).create,
+            Self::Record(kind) => kind.as_str(),
+            Self::Update(kind) => record_names(kind).update,
+            Self::Delete(kind) => record_names(kind).delete,
             Self::Openapi => "openapi",
         }
     }
@@ -95,9 +128,12 @@ impl Call {
     /// Its HTTP method.
     pub fn method(self) -> Method {
         match self {
-            Self::Attach | Self::Apply | Self::BackupStore | Self::RotateKey => Method::POST,
+            Self::Attach | Self::Apply | Self::Create(_) | Self::BackupStore | Self::RotateKey => {
+                Method::POST
+            }
             Self::Push => Method::PUT,
-            Self::Detach => Method::DELETE,
+            Self::Update(_) => Method::PATCH,
+            Self::Detach | Self::Delete(_) => Method::DELETE,
             Self::Sessions
             | Self::Session
             | Self::Offers
@@ -109,11 +145,12 @@ impl Call {
             | Self::Mappings
             | Self::Credentials
             | Self::Workspaces
+            | Self::Record(_)
             | Self::Openapi => Method::GET,
         }
     }
 
-    /// Its path, `{id}` standing for a session's id.
+    /// Its path, `{id}` standing for a session's or a record's id.
     pub fn path(self) -> &'static str {
         match self {
             Self::Attach | Self::Sessions => "/v1/sessions",
@@ -131,6 +168,8 @@ impl Call {
             Self::Workspaces => "/v1/workspaces",
             Self::BackupStore => "/v1/store:backup",
             Self::RotateKey => "/v1/store:rotate-key",
+            Self::Create(kind) => record_names(kind).list,
+            Self::Record(kind) | Self::Update(kind) | Self::Delete(kind) => record_names(kind).one,
             Self::Openapi => "/v1/openapi.json",
         }
     }
@@ -143,7 +182,13 @@ impl Call {
     /// Whether anything may stand behind its path's question mark.
     pub fn takes_a_query(self) -> bool {
         match self {
-            Self::Detach | Self::Offers | Self::Apply | Self::Push | Self::ResolveGateway => true,
+            Self::Detach
+            | Self::Offers
+            | Self::Apply
+            | Self::Push
+            | Self::ResolveGateway
+            | Self::Update(_)
+            | Self::Delete(_) => true,
             Self::Attach
             | Self::Sessions
             | Self::Session
@@ -156,6 +201,8 @@ impl Call {
             | Self::Workspaces
             | Self::BackupStore
             | Self::RotateKey
+            | Self::Create(_)
+            | Self::Record(_)
             | Self::Openapi => false,
         }
     }
@@ -165,7 +212,12 @@ impl Call {
     pub fn deadline(self) -> Duration {
         match self {
             Self::Attach => Duration::from_millis(egress_core::api::DEADLINE_MAX_MS + 15_000),
-            Self::Apply | Self::BackupStore | Self::RotateKey => Duration::from_mins(1),
+            Self::Apply
+            | Self::Create(_)
+            | Self::Update(_)
+            | Self::Delete(_)
+            | Self::BackupStore
+            | Self::RotateKey => Duration::from_mins(1),
             Self::Push => Duration::from_mins(2),
             Self::Sessions
             | Self::Session
@@ -179,7 +231,57 @@ impl Call {
             | Self::Mappings
             | Self::Credentials
             | Self::Workspaces
+            | Self::Record(_)
             | Self::Openapi => Duration::from_secs(30),
         }
+    }
+}
+
+/// What the calls on one kind of record are named after.
+struct RecordNames {
+    create: &'static str,
+    update: &'static str,
+    delete: &'static str,
+    list: &'static str,
+    one: &'static str,
+}
+
+fn record_names(kind: RecordKind) -> RecordNames {
+    match kind {
+        RecordKind::Provider => RecordNames {
+            create: "create_provider",
+            update: "update_provider",
+            delete: "delete_provider",
+            list: "/v1/providers",
+            one: "/v1/providers/{id}",
+        },
+        RecordKind::Gateway => RecordNames {
+            create: "create_gateway",
+            update: "update_gateway",
+            delete: "delete_gateway",
+            list: "/v1/gateways",
+            one: "/v1/gateways/{id}",
+        },
+        RecordKind::Mapping => RecordNames {
+            create: "create_mapping",
+            update: "update_mapping",
+            delete: "delete_mapping",
+            list: "/v1/mappings",
+            one: "/v1/mappings/{id}",
+        },
+        RecordKind::Credential => RecordNames {
+            create: "create_credential",
+            update: "update_credential",
+            delete: "delete_credential",
+            list: "/v1/credentials",
+            one: "/v1/credentials/{id}",
+        },
+        RecordKind::Workspace => RecordNames {
+            create: "create_workspace",
+            update: "update_workspace",
+            delete: "delete_workspace",
+            list: "/v1/workspaces",
+            one: "/v1/workspaces/{name}",
+        },
     }
 }

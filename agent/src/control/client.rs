@@ -8,10 +8,10 @@ use axum::http::{Method, Request, StatusCode, header};
 use bytes::Bytes;
 use egress_core::api::{
     ApplyReport, AttachRequest, BODY_MAX, ConnectionList, CredentialList, Event, GatewayList,
-    GatewayRef, KeyRotation, MappingList, OfferList, Problem, ProviderList, PushReport,
-    SNAPSHOT_MAX, SessionList, SessionView, WorkspaceList,
+    GatewayRef, KeyRotation, MappingList, OfferList, OnSessions, Problem, ProviderList, PushReport,
+    Removed, SNAPSHOT_MAX, SessionList, SessionView, WorkspaceList, Written,
 };
-use egress_core::catalog::Subject;
+use egress_core::catalog::{RecordId, RecordKind, Subject};
 use egress_core::id::{GatewayId, ProviderId, SessionId};
 use eventsource_stream::Eventsource;
 use futures_util::{Stream, StreamExt, TryStreamExt};
@@ -23,9 +23,11 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio_rustls::rustls;
 
-use super::agent::{ApplyMode, Attached};
+use super::agent::{ApplyMode, Attached, DeleteMode, Fields};
+use super::calls::Call;
 use super::endpoint::Endpoint;
 use super::events::Numbered;
+use super::records::in_path;
 
 /// How long a call other than an attach may take.
 const PATIENCE: Duration = Duration::from_mins(1);
@@ -184,8 +186,9 @@ impl Client {
         document: &impl Serialize,
         mode: ApplyMode,
     ) -> Result<ApplyReport, Error> {
-        let ApplyMode { dry_run, prune } = mode;
-        let path = format!("/v1/catalog:apply?dry_run={dry_run}&prune={prune}");
+        let ApplyMode { dry_run, prune, on_sessions } = mode;
+        let sessions = word(on_sessions);
+        let path = format!("/v1/catalog:apply?dry_run={dry_run}&prune={prune}&sessions={sessions}");
         self.ask(Ask::new(Method::POST, path).with_json(document)).await
     }
 
@@ -243,6 +246,51 @@ impl Client {
     /// Seals the store's secrets with another master key.
     pub async fn rotate_key(&self) -> Result<KeyRotation, Error> {
         self.ask(Ask::new(Method::POST, "/v1/store:rotate-key".to_owned())).await
+    }
+
+    /// One record, and its version.
+    pub async fn record<T: DeserializeOwned>(&self, record: &RecordId) -> Result<T, Error> {
+        self.get(path_of(record)).await
+    }
+
+    /// Every record of a kind, as the agent lists it.
+    pub async fn records<T: DeserializeOwned>(&self, kind: RecordKind) -> Result<T, Error> {
+        self.get(Call::Create(kind).path().to_owned()).await
+    }
+
+    /// Makes a record of these fields.
+    pub async fn create<T: DeserializeOwned>(
+        &self,
+        kind: RecordKind,
+        fields: &Fields,
+    ) -> Result<Written<T>, Error> {
+        let ask = Ask::new(Method::POST, Call::Create(kind).path().to_owned());
+        self.ask(ask.with_json(fields)).await
+    }
+
+    /// Replaces these fields of a record; without a version whichever it has.
+    pub async fn update<T: DeserializeOwned>(
+        &self,
+        record: &RecordId,
+        patch: &Fields,
+        version: Option<u64>,
+        on_sessions: OnSessions,
+    ) -> Result<Written<T>, Error> {
+        let target = format!("{}?sessions={}", path_of(record), word(on_sessions));
+        self.ask(Ask::new(Method::PATCH, target).with_json(patch).if_match(version)).await
+    }
+
+    /// Takes a record away; without a version whichever it has.
+    pub async fn delete(
+        &self,
+        record: &RecordId,
+        version: Option<u64>,
+        mode: DeleteMode,
+    ) -> Result<Removed, Error> {
+        let DeleteMode { cascade, on_sessions } = mode;
+        let sessions = word(on_sessions);
+        let path = format!("{}?cascade={cascade}&sessions={sessions}", path_of(record));
+        self.ask(Ask::new(Method::DELETE, path).if_match(version)).await
     }
 
     /// What happens from now on, or after the event of this id. The stream ends when the agent
@@ -352,16 +400,24 @@ struct Ask {
     /// The most bytes that the body may have.
     most: usize,
     last_event_id: Option<u64>,
+    if_match: Option<String>,
 }
 
 impl Ask {
     fn new(method: Method, path: String) -> Self {
-        Self { method, path, body: Bytes::new(), most: BODY_MAX, last_event_id: None }
+        let body = Bytes::new();
+        Self { method, path, body, most: BODY_MAX, last_event_id: None, if_match: None }
     }
 
     fn with_json(mut self, body: &impl Serialize) -> Self {
         let json = serde_json::to_vec(body).expect("our requests have text keys only");
         self.body = Bytes::from(json);
+        self
+    }
+
+    fn if_match(mut self, version: Option<u64>) -> Self {
+        self.if_match =
+            Some(version.map_or_else(|| "*".to_owned(), |version| format!("\"{version}\"")));
         self
     }
 
@@ -381,7 +437,21 @@ impl Ask {
         if let Some(id) = self.last_event_id {
             request = request.header("last-event-id", id);
         }
+        if let Some(tag) = self.if_match {
+            request = request.header(header::IF_MATCH, tag);
+        }
         request.body(Full::new(self.body))
+    }
+}
+
+fn path_of(record: &RecordId) -> String {
+    format!("{}/{}", Call::Create(record.kind()).path(), in_path(record))
+}
+
+fn word(on_sessions: OnSessions) -> &'static str {
+    match on_sessions {
+        OnSessions::Drain => "drain",
+        OnSessions::Cut => "cut",
     }
 }
 

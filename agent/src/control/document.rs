@@ -1,9 +1,12 @@
 //! The API's description: an OpenAPI document of every call.
 
+mod records;
+
 use egress_core::api::{
-    ApplyReport, AttachRequest, ConnectionList, CredentialList, Event, GatewayList, GatewayRef,
-    KeyRotation, MappingList, OfferList, Problem, ProviderList, PushReport, SessionList,
-    SessionView, WorkspaceList,
+    ApplyReport, AttachRequest, ConnectionList, CredentialList, CredentialRecord, Event,
+    GatewayList, GatewayRecord, GatewayRef, KeyRotation, MappingList, MappingRecord, OfferList,
+    Problem, ProviderList, ProviderRecord, PushReport, Removed, SessionList, SessionView,
+    WorkspaceList, WorkspaceRecord, Written,
 };
 use egress_core::catalog::{Document, Snapshot};
 use utoipa::openapi::path::{
@@ -12,7 +15,8 @@ use utoipa::openapi::path::{
 use utoipa::openapi::request_body::RequestBodyBuilder;
 use utoipa::openapi::schema::{ObjectBuilder, Type};
 use utoipa::openapi::{
-    Content, HttpMethod, OpenApi, PathItem, Ref, Required, ResponseBuilder, ResponsesBuilder,
+    Content, HttpMethod, OpenApi, PathItem, Ref, RefOr, Required, ResponseBuilder,
+    ResponsesBuilder, Schema,
 };
 use utoipa::{IntoParams, OpenApi as _};
 
@@ -45,10 +49,16 @@ use super::store;
         Problem,
         ProviderList,
         PushReport,
+        Removed,
         SessionList,
         SessionView,
         Snapshot,
         WorkspaceList,
+        Written<CredentialRecord>,
+        Written<GatewayRecord>,
+        Written<MappingRecord>,
+        Written<ProviderRecord>,
+        Written<WorkspaceRecord>,
     ))
 )]
 struct Components;
@@ -66,9 +76,12 @@ pub(super) fn openapi() -> OpenApi {
 
 fn method(call: Call) -> HttpMethod {
     match call {
-        Call::Attach | Call::Apply | Call::BackupStore | Call::RotateKey => HttpMethod::Post,
+        Call::Attach | Call::Apply | Call::Create(_) | Call::BackupStore | Call::RotateKey => {
+            HttpMethod::Post
+        }
         Call::Push => HttpMethod::Put,
-        Call::Detach => HttpMethod::Delete,
+        Call::Update(_) => HttpMethod::Patch,
+        Call::Detach | Call::Delete(_) => HttpMethod::Delete,
         Call::Sessions
         | Call::Session
         | Call::Offers
@@ -80,6 +93,7 @@ fn method(call: Call) -> HttpMethod {
         | Call::Mappings
         | Call::Credentials
         | Call::Workspaces
+        | Call::Record(_)
         | Call::Openapi => HttpMethod::Get,
     }
 }
@@ -91,13 +105,10 @@ fn operation(call: Call) -> Operation {
         .summary(Some(summary(call)))
         .description(description(call))
         .parameters((!parameters.is_empty()).then_some(parameters))
-        .request_body(body(call).map(|schema| {
-            let content = Content::new(Some(Ref::from_schema_name(schema)));
+        .request_body(body(call).map(|(media_type, schema)| {
             let required = Some(Required::True);
-            RequestBodyBuilder::new()
-                .content("application/json", content)
-                .required(required)
-                .build()
+            let content = Content::new(Some(schema));
+            RequestBodyBuilder::new().content(media_type, content).required(required).build()
         }))
         .responses(responses(call))
         .build()
@@ -122,6 +133,10 @@ fn summary(call: Call) -> &'static str {
         Call::Workspaces => "List workspaces",
         Call::BackupStore => "Copy the store",
         Call::RotateKey => "Seal the store's secrets with another master key",
+        Call::Create(kind) => records::summary(kind).create,
+        Call::Record(kind) => records::summary(kind).show,
+        Call::Update(kind) => records::summary(kind).update,
+        Call::Delete(kind) => records::summary(kind).delete,
         Call::Openapi => "This document",
     }
 }
@@ -161,6 +176,9 @@ fn description(call: Call) -> Option<&'static str> {
              disabled, and enabled again when it comes back; sessions through it run on. A plugin \
              pushes to the providers that are its own.",
         ),
+        Call::Create(_) => Some(records::CREATE),
+        Call::Update(_) => Some(records::UPDATE),
+        Call::Delete(_) => Some(records::DELETE),
         Call::Sessions
         | Call::Session
         | Call::Offers
@@ -171,6 +189,7 @@ fn description(call: Call) -> Option<&'static str> {
         | Call::Mappings
         | Call::Credentials
         | Call::Workspaces
+        | Call::Record(_)
         | Call::Openapi => None,
     }
 }
@@ -185,7 +204,11 @@ fn parameters(call: Call) -> Vec<Parameter> {
         Call::Push => [vec![provider_id()], PushQuery::into_params(in_query)].concat(),
         Call::ResolveGateway => ResolveQuery::into_params(in_query),
         Call::Events => vec![last_event_id()],
-        Call::Attach
+        Call::Record(kind) => vec![records::key(kind)],
+        Call::Update(kind) => records::update_parameters(kind),
+        Call::Delete(kind) => records::delete_parameters(kind),
+        Call::Create(_)
+        | Call::Attach
         | Call::Sessions
         | Call::Connections
         | Call::Providers
@@ -229,12 +252,15 @@ fn last_event_id() -> Parameter {
         .build()
 }
 
-/// The schema of the body that a call takes.
-fn body(call: Call) -> Option<&'static str> {
+/// The media type and the schema of the body that a call takes.
+fn body(call: Call) -> Option<(&'static str, RefOr<Schema>)> {
+    let json = |schema| ("application/json", Ref::from_schema_name(schema).into());
     match call {
-        Call::Attach => Some("AttachRequest"),
-        Call::Apply => Some("CatalogDocument"),
-        Call::Push => Some("Snapshot"),
+        Call::Attach => Some(json("AttachRequest")),
+        Call::Apply => Some(json("CatalogDocument")),
+        Call::Create(kind) => Some(json(records::entry(kind))),
+        Call::Update(kind) => Some(("application/merge-patch+json", records::patch(kind))),
+        Call::Push => Some(json("Snapshot")),
         Call::Sessions
         | Call::Session
         | Call::Detach
@@ -249,6 +275,8 @@ fn body(call: Call) -> Option<&'static str> {
         | Call::Workspaces
         | Call::BackupStore
         | Call::RotateKey
+        | Call::Record(_)
+        | Call::Delete(_)
         | Call::Openapi => None,
     }
 }
@@ -269,6 +297,9 @@ fn reply(call: Call) -> Option<&'static str> {
         Call::Mappings => Some("MappingList"),
         Call::Credentials => Some("CredentialList"),
         Call::Workspaces => Some("WorkspaceList"),
+        Call::Record(kind) => Some(records::record(kind)),
+        Call::Create(kind) | Call::Update(kind) => Some(records::written(kind)),
+        Call::Delete(_) => Some("Removed"),
         Call::RotateKey => Some("KeyRotation"),
         Call::BackupStore | Call::Openapi => None,
     }
@@ -296,7 +327,17 @@ fn responses(call: Call) -> utoipa::openapi::Responses {
         .content("application/problem+json", problem)
         .build();
     let mut responses =
-        ResponsesBuilder::new().response("200", done("Done.")).response("default", refused);
+        ResponsesBuilder::new().response("200", done("Done.")).response("default", refused.clone());
+    if let Call::Record(_) | Call::Update(_) = call {
+        responses = responses.response("200", records::with_etag(done("Done.")));
+    }
+    if let Call::Create(_) = call {
+        let made = records::with_etag(done("Made; `Location` is where."));
+        return ResponsesBuilder::new()
+            .response("201", records::with_location(made))
+            .response("default", refused)
+            .build();
+    }
     if call == Call::Attach {
         responses = responses
             .response("200", done("It was running already."))

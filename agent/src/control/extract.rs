@@ -1,19 +1,22 @@
 //! Bodies, queries and ids, taken from a request or refused with every place that is wrong.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use axum::body::Body;
 use axum::extract::{FromRequest, FromRequestParts, Path, Request};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, header};
+use axum::http::{HeaderMap, HeaderValue, header};
 use bytes::Bytes;
 use egress_core::api::{BODY_MAX, Code, Refusal};
+use egress_core::catalog::Expected;
 use egress_core::fault::Finding;
 use egress_core::id::{InvalidSessionId, SessionId};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::body::Body as _;
 use serde::de::DeserializeOwned;
 
+use super::agent::Fields;
 use super::problem::Rejection;
 
 /// How long a body may take to arrive.
@@ -26,16 +29,29 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for JsonBody<T> {
     type Rejection = Rejection;
 
     async fn from_request(request: Request, _: &S) -> Result<Self, Rejection> {
-        must_be_json(request.headers())?;
+        must_be(&["application/json"], request.headers())?;
         let bytes = receive(request.into_body(), BODY_MAX, BODY_TIMEOUT).await?;
         Ok(Self(parse(&bytes)?))
     }
 }
 
-pub(super) fn must_be_json(headers: &HeaderMap) -> Result<(), Refusal> {
+/// Some fields of a record (RFC 7396), bounded as a [`JsonBody`] is.
+pub(super) struct PatchBody(pub Fields);
+
+impl<S: Send + Sync> FromRequest<S> for PatchBody {
+    type Rejection = Rejection;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self, Rejection> {
+        must_be(&["application/json", "application/merge-patch+json"], request.headers())?;
+        let bytes = receive(request.into_body(), BODY_MAX, BODY_TIMEOUT).await?;
+        Ok(Self(parse(&bytes)?))
+    }
+}
+
+pub(super) fn must_be(types: &[&str], headers: &HeaderMap) -> Result<(), Refusal> {
     let media_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
     let essence = media_type.unwrap_or_default().split(';').next().unwrap_or_default().trim();
-    if essence.eq_ignore_ascii_case("application/json") {
+    if types.iter().any(|wanted| essence.eq_ignore_ascii_case(wanted)) {
         return Ok(());
     }
     let detail = "send the body as JSON, with the header Content-Type: application/json";
@@ -126,6 +142,65 @@ impl<S: Send + Sync> FromRequestParts<S> for Id {
 fn wrong_id(message: String) -> Refusal {
     let fault = Finding::fault(message).about("id");
     Refusal::new(Code::InvalidRequest, "the path holds no session id").with_faults(vec![fault])
+}
+
+/// The `{id}` or `{name}` of a record's path, as text.
+pub(super) struct Key(pub String);
+
+impl<S: Send + Sync> FromRequestParts<S> for Key {
+    type Rejection = Rejection;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Rejection> {
+        let Path(text) =
+            Path::<String>::from_request_parts(parts, state).await.map_err(|error| {
+                let fault = Finding::fault(error.body_text()).about("id");
+                Refusal::new(Code::InvalidRequest, "the path cannot be read")
+                    .with_faults(vec![fault])
+            })?;
+        Ok(Self(text))
+    }
+}
+
+/// The versions that an `If-Match` header means (RFC 9110, 13.1.1). Without one the call is
+/// refused.
+pub(super) struct IfMatch(pub Expected);
+
+impl<S: Send + Sync> FromRequestParts<S> for IfMatch {
+    type Rejection = Rejection;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Rejection> {
+        let lines: Vec<_> = parts.headers.get_all(header::IF_MATCH).iter().collect();
+        if lines.is_empty() {
+            let detail = "say which version you saw: If-Match with the record's ETag, or with * \
+                          for any";
+            return Err(Refusal::new(Code::PreconditionRequired, detail).into());
+        }
+        Ok(Self(expected(&lines)?))
+    }
+}
+
+fn expected(lines: &[&HeaderValue]) -> Result<Expected, Refusal> {
+    let unreadable = || {
+        let fault = Finding::fault("expected * or ETags, as in \"7\", \"8\"").about("If-Match");
+        Refusal::new(Code::InvalidRequest, "the header If-Match cannot be read")
+            .with_faults(vec![fault])
+    };
+    let mut versions = BTreeSet::new();
+    for line in lines {
+        let line = line.to_str().map_err(|_| unreadable())?.trim();
+        if line == "*" {
+            return Ok(Expected::Any);
+        }
+        for tag in line.split(',').map(str::trim) {
+            // A weak tag never matches, nor does one that we did not give.
+            let strong = tag.strip_prefix("W/").unwrap_or(tag);
+            let quoted = strong.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
+            let quoted = quoted.filter(|text| !text.contains('"'));
+            let version: Option<u64> = quoted.ok_or_else(unreadable)?.parse().ok();
+            versions.extend(version.filter(|_| strong == tag));
+        }
+    }
+    Ok(Expected::Versions(versions))
 }
 
 /// The finding with the field it is about. An unknown, missing or repeated field is named in the

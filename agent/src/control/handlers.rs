@@ -114,8 +114,12 @@ pub async fn apply<A: Agent>(
     Query(query): Query<ApplyQuery>,
     JsonBody(document): JsonBody<Map<String, Value>>,
 ) -> Reply<ApplyReport> {
-    let mode = ApplyMode { dry_run: query.dry_run, prune: query.prune };
-    Ok(Json(state.agent.apply(Value::Object(document), mode, Caller::clone(&caller)).await?))
+    let ApplyQuery { dry_run, prune, sessions: on_sessions } = query;
+    let mode = ApplyMode { dry_run, prune, on_sessions };
+    let agent = Arc::clone(&state.agent);
+    let work =
+        async move { agent.apply(Value::Object(document), mode, Caller::clone(&caller)).await };
+    carry_through(&state, Call::Apply.deadline(), "apply", work).await.map(Json)
 }
 
 pub async fn providers<A: Agent>(State(state): State<Shared<A>>) -> Reply<ProviderList> {

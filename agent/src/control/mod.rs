@@ -16,6 +16,7 @@ mod handlers;
 mod problem;
 mod push;
 mod queries;
+mod records;
 pub mod roles;
 mod routes;
 pub mod server;

@@ -15,7 +15,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use super::agent::Agent;
 use super::caller::Caller;
 use super::calls::Call;
-use super::extract::{Query, must_be_json, receive};
+use super::extract::{Query, must_be, receive};
 use super::handlers::carry_through;
 use super::problem::Rejection;
 use super::queries::PushQuery;
@@ -53,7 +53,7 @@ impl<A: Agent> FromRequest<Shared<A>> for Snapshot {
     type Rejection = Rejection;
 
     async fn from_request(request: Request, state: &Shared<A>) -> Result<Self, Rejection> {
-        must_be_json(request.headers())?;
+        must_be(&["application/json"], request.headers())?;
         let place = Arc::clone(&state.pushes).acquire_owned().await;
         let place = place.expect("nobody closes this semaphore");
         let json = receive(request.into_body(), SNAPSHOT_MAX, SNAPSHOT_TIMEOUT).await?;

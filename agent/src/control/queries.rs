@@ -1,5 +1,6 @@
 //! What may stand behind the question mark.
 
+use egress_core::api::OnSessions;
 use egress_core::catalog::Subject;
 use serde::{Deserialize, Deserializer};
 use utoipa::IntoParams;
@@ -64,6 +65,37 @@ pub(super) struct ApplyQuery {
     #[serde(default, deserialize_with = "flag")]
     #[param(value_type = bool, default = false)]
     pub prune: bool,
+    /// What becomes of sessions that run on what is changed or removed.
+    #[serde(default)]
+    #[param(inline)]
+    pub sessions: OnSessions,
+}
+
+/// `PATCH /v1/…/{id}`
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+pub(super) struct UpdateQuery {
+    /// What becomes of sessions that run on what is changed.
+    #[serde(default)]
+    #[param(inline)]
+    pub sessions: OnSessions,
+}
+
+/// `DELETE /v1/…/{id}`
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+pub(super) struct DeleteQuery {
+    /// Remove also what needs the record: a provider's gateways, mappings and credentials. A
+    /// gateway is taken off the lists that have it; one that is empty then allows nothing.
+    #[serde(default, deserialize_with = "flag")]
+    #[param(value_type = bool, default = false)]
+    pub cascade: bool,
+    /// What becomes of sessions that run on what is removed.
+    #[serde(default)]
+    #[param(inline)]
+    pub sessions: OnSessions,
 }
 
 /// `PUT /v1/providers/{id}/managed-gateways`

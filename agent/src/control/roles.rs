@@ -49,8 +49,14 @@ impl Role {
             | Call::Gateways
             | Call::Mappings
             | Call::Credentials
-            | Call::Workspaces => (false, true, false),
-            Call::Apply | Call::BackupStore | Call::RotateKey => (false, false, false),
+            | Call::Workspaces
+            | Call::Record(_) => (false, true, false),
+            Call::Apply
+            | Call::Create(_)
+            | Call::Update(_)
+            | Call::Delete(_)
+            | Call::BackupStore
+            | Call::RotateKey => (false, false, false),
             Call::Push => (false, false, true),
             Call::Openapi => (true, true, true),
         };
@@ -245,6 +251,26 @@ mod tests {
             "-x-x GET /v1/workspaces",
             "---x POST /v1/store:backup",
             "---x POST /v1/store:rotate-key",
+            "---x POST /v1/providers",
+            "-x-x GET /v1/providers/{id}",
+            "---x PATCH /v1/providers/{id}",
+            "---x DELETE /v1/providers/{id}",
+            "---x POST /v1/gateways",
+            "-x-x GET /v1/gateways/{id}",
+            "---x PATCH /v1/gateways/{id}",
+            "---x DELETE /v1/gateways/{id}",
+            "---x POST /v1/mappings",
+            "-x-x GET /v1/mappings/{id}",
+            "---x PATCH /v1/mappings/{id}",
+            "---x DELETE /v1/mappings/{id}",
+            "---x POST /v1/credentials",
+            "-x-x GET /v1/credentials/{id}",
+            "---x PATCH /v1/credentials/{id}",
+            "---x DELETE /v1/credentials/{id}",
+            "---x POST /v1/workspaces",
+            "-x-x GET /v1/workspaces/{name}",
+            "---x PATCH /v1/workspaces/{name}",
+            "---x DELETE /v1/workspaces/{name}",
             "xxxx GET /v1/openapi.json",
         ];
         assert_eq!(table, wanted);

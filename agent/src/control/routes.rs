@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use axum::extract::{MatchedPath, Request};
 use axum::handler::Handler;
+use axum::http::header::LOCATION;
 use axum::http::{Method, Uri};
 use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse, Response};
@@ -19,6 +20,7 @@ use super::calls::Call;
 use super::handlers;
 use super::problem::{RefusedWith, Rejection};
 use super::push;
+use super::records;
 use super::shared::Shared;
 use super::{store, stream};
 
@@ -56,6 +58,16 @@ fn handler<A: Agent>(call: Call) -> MethodRouter<Shared<A>> {
         Call::Workspaces => answer(call, handlers::workspaces),
         Call::BackupStore => answer(call, store::backup),
         Call::RotateKey => answer(call, store::rotate_key),
+        Call::Create(kind) => {
+            answer(call, move |state, caller, body| records::create(kind, state, caller, body))
+        }
+        Call::Record(kind) => answer(call, move |state, key| records::show(kind, state, key)),
+        Call::Update(kind) => answer(call, move |state, caller, key, condition, query, patch| {
+            records::update(kind, state, caller, key, condition, query, patch)
+        }),
+        Call::Delete(kind) => answer(call, move |state, caller, key, condition, query| {
+            records::delete(kind, state, caller, key, condition, query)
+        }),
         Call::Openapi => answer(call, handlers::openapi),
     }
 }
@@ -93,6 +105,7 @@ async fn admit(call: Call, caller: Arc<Caller>, request: Request, next: Next) ->
             peer = caller.identity.peer(),
             roles = %caller.role_names(),
             status = reply.status().as_u16(),
+            made = reply.headers().get(LOCATION).and_then(|place| place.to_str().ok()),
             code = refusal.map(|RefusedWith(code)| code.as_str()),
             ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
             "API call"

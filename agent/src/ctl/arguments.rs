@@ -5,10 +5,12 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
+use egress_core::api::OnSessions;
 use egress_core::catalog::{OnHooks, Owner};
 use egress_core::id::SessionId;
 
 use super::elsewhere::Elsewhere;
+use super::record_arguments::RecordCommand;
 use super::subject::{SubjectArguments, owner};
 
 /// Where the agent listens unless `agent.toml` says otherwise.
@@ -79,6 +81,21 @@ pub enum Command {
     },
     /// Add and change catalog records from files
     Apply(Apply),
+    /// Providers: who runs gateways
+    #[command(subcommand)]
+    Provider(RecordCommand),
+    /// Gateways: ways out
+    #[command(subcommand)]
+    Gateway(RecordCommand),
+    /// Mappings: who may use which gateways
+    #[command(subcommand)]
+    Mapping(RecordCommand),
+    /// Credentials: what opens gateways
+    #[command(subcommand)]
+    Credential(RecordCommand),
+    /// Workspaces: what is launched
+    #[command(subcommand)]
+    Workspace(RecordCommand),
     /// Make a provider, gateway, credential and mapping of a wg-quick file
     Import(Import),
     /// What plugin services do
@@ -197,6 +214,35 @@ pub struct Apply {
     /// Remove what an earlier apply of this file or directory made and this one does not name
     #[arg(long)]
     pub prune: bool,
+    #[command(flatten)]
+    pub sessions: SessionsArguments,
+}
+
+#[derive(Debug, Clone, Copy, Args)]
+pub struct SessionsArguments {
+    /// What becomes of sessions that run on what is changed or removed
+    #[arg(long = "sessions", value_enum, default_value_t, value_name = "FATE")]
+    pub fate: Fate,
+}
+
+/// What becomes of sessions that run on what is changed or removed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub enum Fate {
+    /// They run on.
+    #[default]
+    Drain,
+    /// They are ended, sealed.
+    Cut,
+}
+
+impl SessionsArguments {
+    /// As the API says it.
+    pub fn on_sessions(self) -> OnSessions {
+        match self.fate {
+            Fate::Drain => OnSessions::Drain,
+            Fate::Cut => OnSessions::Cut,
+        }
+    }
 }
 
 #[derive(Debug, Subcommand)]
@@ -320,6 +366,11 @@ mod tests {
             "egressctl exec -g g",
             "egressctl exec -g g true",
             "egressctl offers --output yaml",
+            "egressctl provider",
+            "egressctl gateway show",
+            "egressctl credential create --set name",
+            "egressctl mapping update",
+            "egressctl workspace delete w --sessions kill",
         ] {
             assert!(parse(line).is_err(), "{line} was taken");
         }

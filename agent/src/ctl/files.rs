@@ -18,7 +18,8 @@ use crate::control::client::{Client, Error};
 pub async fn apply(client: &Client, apply: &Apply, screen: Screen) -> Result<(), Failure> {
     let (document, findings) = file::read(&apply.file)?;
     screen.remark(&findings);
-    let mode = ApplyMode { dry_run: apply.dry_run, prune: apply.prune };
+    let on_sessions = apply.sessions.on_sessions();
+    let mode = ApplyMode { dry_run: apply.dry_run, prune: apply.prune, on_sessions };
     send(client, &document, mode, screen).await
 }
 
@@ -34,7 +35,7 @@ pub async fn import(client: &Client, import: &Import, screen: Screen) -> Result<
         gateway.country.clone_from(&import.country);
         gateway.city.clone_from(&import.city);
     }
-    let mode = ApplyMode { dry_run: import.dry_run, prune: false };
+    let mode = ApplyMode { dry_run: import.dry_run, ..ApplyMode::default() };
     send(client, &document, mode, screen).await
 }
 

@@ -11,6 +11,10 @@ mod files;
 mod inside;
 mod manual;
 mod plugin;
+mod record_arguments;
+mod record_fields;
+mod record_tables;
+mod records;
 mod run;
 mod screen;
 mod store;
@@ -21,6 +25,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use clap::error::ErrorKind;
+use egress_core::catalog::RecordKind;
 
 use self::arguments::{Arguments, Command};
 use self::failure::Failure;
@@ -84,6 +89,21 @@ fn carry_out(arguments: Arguments, screen: Screen) -> Result<ExitCode, Failure> 
         Command::Apply(apply) => wait(files::apply(&client, &apply, screen)),
         Command::Plugin(arguments::Plugin::Push(push)) => {
             wait(plugin::push(&client, &push, screen))
+        }
+        Command::Provider(command) => {
+            wait(records::carry_out(&client, RecordKind::Provider, command, screen))
+        }
+        Command::Gateway(command) => {
+            wait(records::carry_out(&client, RecordKind::Gateway, command, screen))
+        }
+        Command::Mapping(command) => {
+            wait(records::carry_out(&client, RecordKind::Mapping, command, screen))
+        }
+        Command::Credential(command) => {
+            wait(records::carry_out(&client, RecordKind::Credential, command, screen))
+        }
+        Command::Workspace(command) => {
+            wait(records::carry_out(&client, RecordKind::Workspace, command, screen))
         }
         Command::Import(import) => wait(files::import(&client, &import, screen)),
         Command::Store(store) => wait(store::store(&client, &store, screen)),

@@ -4,8 +4,8 @@ use std::fmt::Display;
 
 use comfy_table::{Table, presets};
 use egress_core::api::{
-    ApplyReport, ConnectionList, Event, GatewayView, Health, OfferList, Reason, SessionList,
-    SessionView,
+    AffectedSessions, ApplyReport, ConnectionList, Event, GatewayView, Health, OfferList, Reason,
+    SessionList, SessionView,
 };
 use serde::Serialize;
 
@@ -164,7 +164,15 @@ pub fn report(report: &ApplyReport) -> String {
         records.iter().map(move |record| format!("{record} {would}{what}\n"))
     });
     let text: String = records.collect();
-    text + &format!("{} unchanged\n", report.unchanged)
+    text + &format!("{} unchanged\n", report.unchanged) + &affected(&report.sessions, would)
+}
+
+/// What became of sessions, one a line.
+pub fn affected(sessions: &AffectedSessions, would: &str) -> String {
+    let draining =
+        sessions.draining.iter().map(|id| format!("session {id} runs on until its end\n"));
+    let cut = sessions.cut.iter().map(|id| format!("session {id} {would}cut\n"));
+    draining.chain(cut).collect()
 }
 
 /// An event with its id, as `events` prints it.
@@ -218,18 +226,25 @@ fn words(items: &[impl Display]) -> String {
 }
 
 fn table<const COLUMNS: usize>(titles: [&str; COLUMNS]) -> Table {
+    table_of(titles)
+}
+
+/// An empty table with these titles.
+pub fn table_of<'a>(titles: impl IntoIterator<Item = &'a str>) -> Table {
     let mut table = blank();
     table.set_header(titles);
     table
 }
 
-fn blank() -> Table {
+/// A table without titles.
+pub fn blank() -> Table {
     let mut table = Table::new();
     table.load_style(presets::NOTHING);
     table
 }
 
-fn finish(table: &Table) -> String {
+/// The table's lines.
+pub fn finish(table: &Table) -> String {
     let lines = table.lines().map(|line| line.trim().to_owned() + "\n");
     lines.filter(|line| line != "\n").collect()
 }
@@ -301,6 +316,7 @@ mod tests {
             removed: vec!["gateway nordic/se-2".into()],
             unchanged: 3,
             findings: vec![],
+            sessions: AffectedSessions::default(),
         };
         let would =
             "provider nordic would be created\ngateway nordic/se-2 would be removed\n3 unchanged\n";

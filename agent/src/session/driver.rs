@@ -143,6 +143,7 @@ impl Driver {
     async fn understand(&mut self, command: Command) -> Option<Input> {
         match command {
             Command::Detach { release } => Some(Input::Detach { release }),
+            Command::Cut { why } => Some(Input::Cut { why }),
             Command::NamespaceGone => Some(Input::NamespaceGone),
             Command::Shutdown => Some(Input::Shutdown),
             Command::HostChanged => {
@@ -280,7 +281,8 @@ impl Driver {
             _ => Refusal::new(reason.code, reason.detail.clone()),
         });
         let view = view::view(&self.hands.row, self.hands.gateway.as_ref(), self.hands.timings);
-        self.status_tx.send_replace(Status { view, refusal });
+        let SessionRow { gateway, secret_version, .. } = self.hands.row;
+        self.status_tx.send_replace(Status { view, gateway, secret_version, refusal });
     }
 
     async fn end(self) {

@@ -1,6 +1,8 @@
 //! What passes between a session's driver and everybody else.
 
 use egress_core::api::{Refusal, SessionState, SessionView};
+use egress_core::catalog::Catalog;
+use egress_core::id::GatewayId;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::counters::Measured;
@@ -15,6 +17,11 @@ pub enum Command {
     Detach {
         /// Whether the container is the launcher's again.
         release: bool,
+    },
+    /// What it runs on was taken away or replaced, and its sessions are to end.
+    Cut {
+        /// Why, in a sentence.
+        why: String,
     },
     /// The container's namespace is gone.
     NamespaceGone,
@@ -31,10 +38,33 @@ pub enum Command {
 /// How a session stands, for whoever waits on it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Status {
-    /// As the API shows it.
+    /// As the API shows it, but for what the catalog has to say of it.
     pub view: SessionView,
+    /// Its way out.
+    pub gateway: Option<GatewayId>,
+    /// Which of its credential's secrets its tunnel was made of.
+    pub secret_version: Option<u64>,
     /// Why the attach was refused, with the input's faults where it has any.
     pub refusal: Option<Refusal>,
+}
+
+impl Status {
+    /// The session as the API shows it.
+    pub fn shown(self, catalog: &Catalog) -> SessionView {
+        let stale_credential = self.has_stale_credential(catalog);
+        SessionView { stale_credential, ..self.view }
+    }
+
+    /// Whether its tunnel is made of a secret that the catalog no longer has.
+    fn has_stale_credential(&self, catalog: &Catalog) -> bool {
+        let has_tunnel =
+            matches!(self.view.state, SessionState::Connected | SessionState::Reconnecting);
+        let used = self.view.credential_id.zip(self.secret_version);
+        has_tunnel
+            && used.is_some_and(|(id, version)| {
+                catalog.credential(id).is_none_or(|now| now.secret_version != version)
+            })
+    }
 }
 
 /// A handle on a driver.
@@ -47,9 +77,9 @@ pub struct Lifeline {
 }
 
 impl Lifeline {
-    /// The newest view.
-    pub fn view(&self) -> SessionView {
-        self.status_rx.borrow().view.clone()
+    /// How it stands now.
+    pub fn status(&self) -> Status {
+        self.status_rx.borrow().clone()
     }
 
     /// Waits until the attach has its answer.
@@ -63,6 +93,13 @@ impl Lifeline {
         // A driver that is gone has ended the session.
         let _ = self.commands_tx.send(Command::Detach { release }).await;
         self.until(|state| state == SessionState::Closed).await
+    }
+
+    /// Has the session sealed for good, and waits until it is.
+    pub async fn cut(&self, why: String) {
+        // A driver that is gone has ended the session.
+        let _ = self.commands_tx.send(Command::Cut { why }).await;
+        self.until(|state| matches!(state, SessionState::Blocked | SessionState::Closed)).await;
     }
 
     /// Waits for a state, or for the driver's end, whichever is first.

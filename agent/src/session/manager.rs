@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use egress_core::api::{AttachRequest, Code, Refusal, SessionState, SessionView, Timings};
-use egress_core::id::SessionId;
+use egress_core::id::{GatewayId, SessionId};
 use egress_core::session::Machine;
 use egress_linux::netns::Netns;
 use tokio::sync::{mpsc, watch};
@@ -100,11 +100,30 @@ impl Manager {
                 Place::New(seat) => {
                     let lifeline = seat.lifeline.clone();
                     self.launch(accepted, request, caller, seat);
-                    return answer(lifeline.settled().await, true);
+                    return self.answer(lifeline.settled().await, true);
                 }
-                Place::Running(lifeline) => return answer(lifeline.settled().await, false),
+                Place::Running(lifeline) => return self.answer(lifeline.settled().await, false),
                 Place::Over(lifeline) => drop(lifeline.detach(false).await),
             }
+        }
+    }
+
+    fn answer(&self, status: Status, created: bool) -> Result<Attached, Refusal> {
+        let refusal = status.refusal.clone();
+        let without_gateway =
+            refusal.as_ref().is_some_and(|refusal| refusal.code == Code::NoGateway);
+        let session = self.shown(status);
+        match session.state {
+            SessionState::Connected | SessionState::Reconnecting => {
+                Ok(Attached { session, created })
+            }
+            SessionState::Blocked if without_gateway => Ok(Attached { session, created }),
+            SessionState::Connecting
+            | SessionState::Disconnecting
+            | SessionState::Blocked
+            | SessionState::Closed => Err(refusal.unwrap_or_else(|| {
+                Refusal::new(Code::Internal, "the attach broke off; the agent's log has more")
+            })),
         }
     }
 
@@ -125,7 +144,7 @@ impl Manager {
             );
             return Err(Refusal::new(Code::TooManySessions, detail));
         }
-        let seat = Seat::new(blank_view(request));
+        let seat = Seat::new(blank_view(request), request.gateway, None);
         let lifeline = seat.lifeline.clone();
         let kept = AttachRequest { challenge_response: None, ..request.clone() };
         let entry = Entry { request: kept, lifeline, cookie: None };
@@ -210,8 +229,9 @@ impl Manager {
     pub(super) fn resume(&self, row: SessionRow, netns: &Netns, machine: Machine) {
         let shell = Arc::clone(&self.0.shell);
         let gateway = row.gateway.and_then(|id| prepare::gateway_view(&shell.store.catalog(), id));
+        let shown = view(&row, gateway.as_ref(), Timings::default());
         let Seat { lifeline, commands_rx, status_tx } =
-            Seat::new(view(&row, gateway.as_ref(), Timings::default()));
+            Seat::new(shown, row.gateway, row.secret_version);
         if let Err(error) = shell.deaths.watch(netns, lifeline.commands_tx.clone()) {
             error!(session = %row.id(), error = %chain(&error), "its end will not be heard");
         }
@@ -229,12 +249,18 @@ impl Manager {
 
     /// One session.
     pub fn session(&self, id: &SessionId) -> Result<SessionView, Refusal> {
-        self.lifeline(id).map(|lifeline| lifeline.view())
+        self.lifeline(id).map(|lifeline| self.shown(lifeline.status()))
+    }
+
+    fn shown(&self, status: Status) -> SessionView {
+        status.shown(&self.0.shell.store.catalog())
     }
 
     /// Every session, by id.
     pub fn views(&self) -> Vec<SessionView> {
-        self.lifelines().into_iter().map(|(_, lifeline)| lifeline.view()).collect()
+        let catalog = self.0.shell.store.catalog();
+        let lifelines = self.lifelines().into_iter();
+        lifelines.map(|(_, lifeline)| lifeline.status().shown(&catalog)).collect()
     }
 
     /// Every session's lifeline.
@@ -280,16 +306,17 @@ impl Manager {
 }
 
 impl Seat {
-    fn new(view: SessionView) -> Self {
+    fn new(view: SessionView, gateway: Option<GatewayId>, secret_version: Option<u64>) -> Self {
         let (commands_tx, commands_rx) = mpsc::channel(COMMANDS);
-        let (status_tx, status_rx) = watch::channel(Status { view, refusal: None });
+        let status = Status { view, gateway, secret_version, refusal: None };
+        let (status_tx, status_rx) = watch::channel(status);
         Self { lifeline: Lifeline { commands_tx, status_rx }, commands_rx, status_tx }
     }
 }
 
 fn place(entry: &Entry, request: &AttachRequest) -> Result<Place, Refusal> {
     let lifeline = entry.lifeline.clone();
-    let view = lifeline.view();
+    let view = lifeline.status().view;
     let same = entry.request.asks_the_same_as(request);
     let without_gateway = request.gateway.is_none();
     match view.state {
@@ -316,28 +343,12 @@ fn place(entry: &Entry, request: &AttachRequest) -> Result<Place, Refusal> {
     }
 }
 
-fn answer(status: Status, created: bool) -> Result<Attached, Refusal> {
-    let Status { view, refusal } = status;
-    let without_gateway = refusal.as_ref().is_some_and(|refusal| refusal.code == Code::NoGateway);
-    match view.state {
-        SessionState::Connected | SessionState::Reconnecting => {
-            Ok(Attached { session: view, created })
-        }
-        SessionState::Blocked if without_gateway => Ok(Attached { session: view, created }),
-        SessionState::Connecting
-        | SessionState::Disconnecting
-        | SessionState::Blocked
-        | SessionState::Closed => Err(refusal.unwrap_or_else(|| {
-            Refusal::new(Code::Internal, "the attach broke off; the agent's log has more")
-        })),
-    }
-}
-
 fn new_row(shell: &Shell, request: AttachRequest, cookie: u64) -> SessionRow {
     let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     SessionRow {
         gateway: request.gateway,
         credential: None,
+        secret_version: None,
         netns: NetnsIdentity { boot_id: shell.boot_id.clone(), cookie },
         found_by: request.netns.clone(),
         interface: None,

@@ -28,7 +28,7 @@ impl Manager {
         let shell = self.shell();
         let metrics = &shell.metrics;
         let lifelines = self.lifelines();
-        metrics.count_sessions(lifelines.iter().map(|(_, lifeline)| lifeline.view().state));
+        metrics.count_sessions(lifelines.iter().map(|(_, lifeline)| lifeline.status().view.state));
         metrics.count_connections(&shell.store.connections());
         let stats = match shell.dataplane.stats().await {
             Ok(stats) => stats,

@@ -5,6 +5,7 @@
 
 mod container;
 mod counters;
+mod cut;
 mod deaths;
 mod driver;
 mod hands;
@@ -25,6 +26,7 @@ mod step;
 mod view;
 mod wireguard;
 
+pub use cut::Outdated;
 pub use deaths::Deaths;
 pub use health::HealthBoard;
 pub use manager::Manager;

@@ -47,11 +47,18 @@ pub fn gateway_of(catalog: &Catalog, gateway: GatewayId) -> Result<(&Provider, &
     })
 }
 
+/// What a session got to connect with.
+pub struct Claimed {
+    /// The credential whose lease it has.
+    pub credential: CredentialId,
+    /// Which of the credential's secrets is in the profile.
+    pub secret_version: u64,
+    /// What the tunnel is made of.
+    pub profile: Profile,
+}
+
 /// Takes a lease for the request and makes its profile.
-pub async fn claim(
-    shell: &Shell,
-    request: &AttachRequest,
-) -> Result<(CredentialId, Profile), Refusal> {
+pub async fn claim(shell: &Shell, request: &AttachRequest) -> Result<Claimed, Refusal> {
     let store = &*shell.store;
     let catalog = store.catalog();
     let offer = check(&catalog, &store.in_use(), request)?;
@@ -77,7 +84,13 @@ pub async fn claim(
             return Err(Refusal::new(Code::Internal, detail));
         }
     };
-    Ok((credential, profile(&catalog, gateway, credential)?))
+    // A change that was written before the lease does not know of this session.
+    let catalog = store.catalog();
+    select::keeps(&catalog, &request.subject, gateway, credential)
+        .map_err(|reasons| refusal(&reasons))?;
+    let profile = profile(&catalog, gateway, credential)?;
+    let secret_version = catalog.credential(credential).map_or(0, |it| it.secret_version);
+    Ok(Claimed { credential, secret_version, profile })
 }
 
 fn is_rejected(shell: &Shell, catalog: &Catalog, credential: CredentialId) -> bool {

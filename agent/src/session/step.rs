@@ -13,6 +13,7 @@ use ipnet::IpNet;
 use tokio::task::spawn_blocking;
 
 use super::hands::Hands;
+use super::selection::Claimed;
 use super::{openvpn, seal, selection, wireguard};
 use crate::telemetry::chain;
 
@@ -74,8 +75,9 @@ async fn claim(hands: &mut Hands) -> Result<(), Refusal> {
     let started = Instant::now();
     let claimed = selection::claim(&hands.shell, &hands.row.request).await;
     hands.timings.select = milliseconds(started);
-    let (credential, profile) = claimed?;
+    let Claimed { credential, secret_version, profile } = claimed?;
     hands.row.credential = Some(credential);
+    hands.row.secret_version = Some(secret_version);
     hands.profile = Some(profile);
     Ok(())
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use egress_core::api::ApplyReport;
+use egress_core::api::{AffectedSessions, ApplyReport};
 use egress_core::catalog::{Catalog, Document, Plan, RecordId};
 use egress_core::fault::{Faults, Finding};
 use uuid::Uuid;
@@ -21,6 +21,17 @@ pub enum ApplyError {
     Store(#[from] StoreError),
 }
 
+/// What an apply did, or would do.
+#[derive(Debug)]
+pub struct Applied {
+    /// In words.
+    pub report: ApplyReport,
+    /// The records that it names or takes away.
+    pub named: BTreeSet<RecordId>,
+    /// What a dry run would make of the catalog.
+    pub would_be: Option<Catalog>,
+}
+
 impl dyn Store + '_ {
     /// Applies a document whole or not at all; what it reports is on disk and in
     /// [`Store::catalog`], but for a dry run. `prune` removes what earlier applies of the same
@@ -30,15 +41,14 @@ impl dyn Store + '_ {
         document: Document,
         prune: bool,
         dry_run: bool,
-    ) -> Result<ApplyReport, ApplyError> {
+    ) -> Result<Applied, ApplyError> {
         let source = document.source.clone().unwrap_or_default();
         let planned =
             self.edit_as("apply to the catalog", source, move |catalog, made| {
                 match plan(&document, catalog, prune.then_some(made)) {
                     Ok((plan, findings)) => {
-                        let report = report(&plan, findings, dry_run);
-                        let Plan { catalog, named, .. } = plan;
-                        (Ok(report), (!dry_run).then_some(Revision { catalog, named }))
+                        let (applied, revision) = carried_out(plan, findings, dry_run);
+                        (Ok(applied), revision)
                     }
                     Err(faults) => (Err(faults), None),
                 }
@@ -60,13 +70,14 @@ fn plan(
     Ok((plan, findings))
 }
 
-fn report(plan: &Plan, findings: Vec<Finding>, dry_run: bool) -> ApplyReport {
-    ApplyReport {
-        dry_run,
-        created: plan.created.clone(),
-        updated: plan.updated.clone(),
-        removed: plan.removed.clone(),
-        unchanged: plan.unchanged,
-        findings,
+fn carried_out(plan: Plan, findings: Vec<Finding>, dry_run: bool) -> (Applied, Option<Revision>) {
+    let Plan { catalog, created, updated, removed, unchanged, named, gone, .. } = plan;
+    let sessions = AffectedSessions::default();
+    let report = ApplyReport { dry_run, created, updated, removed, unchanged, findings, sessions };
+    let of_both = named.union(&gone).cloned().collect();
+    if dry_run {
+        return (Applied { report, named: of_both, would_be: Some(catalog) }, None);
     }
+    let applied = Applied { report, named: of_both, would_be: None };
+    (applied, Some(Revision { catalog, named }))
 }

@@ -45,6 +45,11 @@ impl InUseSnapshot {
         self.credentials.iter().map(|(credential, count)| (*credential, *count))
     }
 
+    /// Every session that holds a lease, with the credential it is on.
+    pub fn holders(&self) -> impl Iterator<Item = (&SessionId, CredentialId)> {
+        self.leases.values().filter_map(|held| Some((held.session.as_ref()?, held.credential)))
+    }
+
     /// Every account in use with its connections, by provider and name.
     pub(super) fn by_account(&self) -> impl Iterator<Item = (&Account, u32)> {
         self.accounts.iter().map(|(account, count)| (account, *count))

@@ -6,6 +6,7 @@
 mod applied;
 mod apply;
 mod catalog;
+mod change;
 mod claim;
 mod columns;
 mod connections;
@@ -34,8 +35,9 @@ use egress_core::id::SessionId;
 use futures_util::future::BoxFuture;
 use tokio::sync::watch;
 
-pub use apply::ApplyError;
+pub use apply::{Applied, ApplyError};
 pub use catalog::LoadError;
+pub use change::{ChangeError, RecordChange};
 pub use copy::CopyError;
 pub use edit::{Edit, Revision};
 pub use file::OpenError;

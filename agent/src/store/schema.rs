@@ -7,8 +7,8 @@ pub(super) const APPLICATION_ID: i32 = 0x4547_5253;
 
 /// Every migration, oldest first; a file's `user_version` counts those it has had. Never change
 /// one that was released: add the next, and keep a file of its version beside the tests.
-pub(super) const MIGRATIONS: [&str; 2] =
-    [include_str!("schema_1.sql"), include_str!("schema_2.sql")];
+pub(super) const MIGRATIONS: [&str; 3] =
+    [include_str!("schema_1.sql"), include_str!("schema_2.sql"), include_str!("schema_3.sql")];
 
 /// The version of a file that has had every migration.
 #[allow(clippy::cast_possible_truncation, clippy::cast_possible_wrap, reason = "a handful")]

@@ -29,6 +29,9 @@ pub struct SessionRow {
     pub gateway: Option<GatewayId>,
     /// The credential of its lease.
     pub credential: Option<CredentialId>,
+    /// The [`secret_version`](egress_core::catalog::Credential::secret_version) of that credential
+    /// that the tunnel was made of.
+    pub secret_version: Option<u64>,
     /// The container's namespace.
     pub netns: NetnsIdentity,
     /// Where the namespace was found.
@@ -66,9 +69,10 @@ impl SessionRow {
 
 const SAVE: &str = "INSERT OR REPLACE INTO session (session_id, request, gateway_id, credential_id, \
     netns_boot_id, netns_cookie, netns_found_by, interface, tunnel_id, addresses, dns, search, mtu, \
-    generation, state, reason, endpoint, created_at) VALUES (:session_id, :request, :gateway_id, \
+    generation, state, reason, endpoint, created_at, secret_version) VALUES (:session_id, :request, :gateway_id, \
     :credential_id, :netns_boot_id, :netns_cookie, :netns_found_by, :interface, :tunnel_id, \
-    :addresses, :dns, :search, :mtu, :generation, :state, :reason, :endpoint, :created_at)";
+    :addresses, :dns, :search, :mtu, :generation, :state, :reason, :endpoint, \
+    :created_at, :secret_version)";
 
 /// Writes the row, whether it is new or known.
 pub(super) fn save(db: &Connection, row: &SessionRow) -> rusqlite::Result<()> {
@@ -91,6 +95,7 @@ pub(super) fn save(db: &Connection, row: &SessionRow) -> rusqlite::Result<()> {
         ":reason": row.reason.as_ref().map(Json),
         ":endpoint": row.endpoint.map(Text),
         ":created_at": Bits(row.created_at),
+        ":secret_version": row.secret_version.map(Bits),
     })?;
     Ok(())
 }
@@ -113,6 +118,7 @@ fn read(row: &Row<'_>) -> rusqlite::Result<SessionRow> {
         request: row.get::<_, Json<_>>("request")?.0,
         gateway: row.get::<_, Option<_>>("gateway_id")?.map(GatewayId::from_bytes),
         credential: row.get::<_, Option<_>>("credential_id")?.map(CredentialId::from_bytes),
+        secret_version: row.get::<_, Option<Bits>>("secret_version")?.map(|bits| bits.0),
         netns: NetnsIdentity {
             boot_id: row.get("netns_boot_id")?,
             cookie: row.get::<_, Bits>("netns_cookie")?.0,

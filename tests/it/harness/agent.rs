@@ -136,6 +136,13 @@ impl<'a> Agent<'a> {
             .unwrap_or_else(|error| panic!("{method} {path}: {error}"))
     }
 
+    /// Any call that has an `If-Match`.
+    #[track_caller]
+    pub fn ask_if(&self, method: &str, path: &str, tag: &str, body: &str) -> Reply {
+        http::ask_if(&self.socket, method, path, tag, body)
+            .unwrap_or_else(|error| panic!("{method} {path}: {error}"))
+    }
+
     /// Adds and changes catalog records; each must be taken.
     #[track_caller]
     pub fn apply(&self, document: &Value) -> ApplyReport {

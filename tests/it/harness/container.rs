@@ -1,6 +1,6 @@
 //! A container as a launcher without networking leaves it: a namespace with loopback only.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use egress_core::api::NetnsRef;
 
@@ -89,6 +89,18 @@ impl Container {
         wait::until("traffic passes", limit, || {
             self.run(|| ping(SERVER_V4.into(), Duration::from_millis(200))).is_ok()
         })
+    }
+
+    /// Whether anything comes back of what is sent for this long.
+    pub fn has_traffic(&self, within: Duration) -> bool {
+        let ping = || self.run(|| ping(SERVER_V4.into(), Duration::from_millis(200))).is_ok();
+        let until = Instant::now() + within;
+        while Instant::now() < until {
+            if ping() {
+                return true;
+            }
+        }
+        false
     }
 
     /// Ends it: its process is killed, its name taken away.

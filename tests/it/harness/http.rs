@@ -37,6 +37,12 @@ pub fn ask(socket: &Path, method: &str, path: &str, body: &str) -> io::Result<Re
     send(socket, request(method, path, body).as_bytes())
 }
 
+/// The same, for the version with this `ETag`, or for `*`.
+pub fn ask_if(socket: &Path, method: &str, path: &str, tag: &str, body: &str) -> io::Result<Reply> {
+    let condition = format!("\r\nIf-Match: {tag}\r\nHost:");
+    send(socket, request(method, path, body).replacen("\r\nHost:", &condition, 1).as_bytes())
+}
+
 /// Sends bytes and reads the reply.
 pub fn send(socket: &Path, bytes: &[u8]) -> io::Result<Reply> {
     let mut stream = UnixStream::connect(socket)?;

@@ -43,6 +43,14 @@ pub enum Code {
     SnapshotOutdated,
     /// Another snapshot of the same version was pushed already.
     SnapshotReused,
+    /// A record of that id or name is there already.
+    RecordExists,
+    /// Other records need it; the faults name them.
+    RecordNeeded,
+    /// The record has another version than `If-Match` says.
+    PreconditionFailed,
+    /// The call takes an `If-Match`, so that nobody overwrites what they have not seen.
+    PreconditionRequired,
     /// `gateway` is null and the workspace's egress is not optional.
     GatewayRequired,
     /// Every usable credential is at its limit.
@@ -87,6 +95,8 @@ pub enum Code {
     Detached,
     /// No gateway was asked for; a sealed container then has no egress.
     NoGateway,
+    /// What the session ran on was taken away or replaced, and its sessions were to be cut.
+    Cut,
     /// The tunnel stopped answering.
     TunnelDown,
     /// The server does not take the name and password; the detail has its words.
@@ -130,6 +140,10 @@ impl Code {
             Self::ProviderNotManaged => "provider_not_managed",
             Self::SnapshotOutdated => "snapshot_outdated",
             Self::SnapshotReused => "snapshot_reused",
+            Self::RecordExists => "record_exists",
+            Self::RecordNeeded => "record_needed",
+            Self::PreconditionFailed => "precondition_failed",
+            Self::PreconditionRequired => "precondition_required",
             Self::GatewayRequired => "gateway_required",
             Self::LimitReached => "limit_reached",
             Self::KeyInUse => "key_in_use",
@@ -152,6 +166,7 @@ impl Code {
             Self::ShuttingDown => "shutting_down",
             Self::Detached => "detached",
             Self::NoGateway => "no_gateway",
+            Self::Cut => "cut",
             Self::TunnelDown => "tunnel_down",
             Self::AuthFailed => "auth_failed",
             Self::TlsFailed => "tls_failed",
@@ -182,14 +197,19 @@ impl Code {
             | Self::NoGateway
             | Self::ProviderNotManaged
             | Self::SnapshotOutdated
-            | Self::SnapshotReused => 409,
+            | Self::SnapshotReused
+            | Self::RecordExists
+            | Self::RecordNeeded
+            | Self::Cut => 409,
             Self::NetnsGone => 410,
+            Self::PreconditionFailed => 412,
             Self::BodyTooLarge => 413,
             Self::UnsupportedMediaType => 415,
             Self::ConfigInvalid
             | Self::GatewayRequired
             | Self::UnsupportedType
             | Self::ChallengeRequired => 422,
+            Self::PreconditionRequired => 428,
             Self::LimitReached => 429,
             Self::SealFailed | Self::DeviceFailed | Self::OpenvpnFailed | Self::Internal => 500,
             Self::EndpointUnresolved

@@ -1,9 +1,25 @@
 //! The catalog's records, turned into what the API lists.
 
 use super::{
-    CredentialRecord, GatewayRecord, MappingRecord, ProviderRecord, ScopeView, WorkspaceRecord,
+    CredentialRecord, GatewayRecord, MappingRecord, ProviderRecord, Record, ScopeView,
+    WorkspaceRecord,
 };
-use crate::catalog::{Credential, CredentialSecret, Gateway, Mapping, Provider, Workspace};
+use crate::catalog::{
+    Catalog, Credential, CredentialSecret, Gateway, Mapping, Provider, RecordId, Workspace,
+};
+
+impl Record {
+    /// A record of this catalog as the API shows it.
+    pub fn of(catalog: &Catalog, record: &RecordId) -> Option<Self> {
+        Some(match record {
+            RecordId::Provider(id) => Self::Provider(catalog.provider(*id)?.into()),
+            RecordId::Gateway(id) => Self::Gateway(catalog.gateway(*id)?.into()),
+            RecordId::Mapping(id) => Self::Mapping(catalog.mapping(*id)?.into()),
+            RecordId::Credential(id) => Self::Credential(catalog.credential(*id)?.into()),
+            RecordId::Workspace(name) => Self::Workspace(catalog.workspace(name)?.into()),
+        })
+    }
+}
 
 impl From<&Provider> for ProviderRecord {
     fn from(provider: &Provider) -> Self {
@@ -71,10 +87,10 @@ impl From<&Credential> for CredentialRecord {
             owner: credential.owner.clone(),
             username,
             gateways: ScopeView::from(&credential.gateways),
-            limit: credential.limit.map(std::num::NonZeroU32::get),
+            active_connection_limit: credential.limit.map(std::num::NonZeroU32::get),
             account: credential.account.clone(),
             external_id: credential.external_id.clone(),
-            addresses: overrides.addresses.clone(),
+            address: overrides.addresses.clone(),
             dns: overrides.dns.clone(),
             mtu: overrides.mtu,
             has_preshared_key: overrides.preshared_key.is_some(),

@@ -16,7 +16,7 @@ pub use attach::{
     AttachRequest, ContainmentProfile, DEADLINE_DEFAULT_MS, DEADLINE_MAX_MS, GROUPS_MAX, NAME_MAX,
     NetnsRef,
 };
-pub use catalog::ApplyReport;
+pub use catalog::{AffectedSessions, ApplyReport, OnSessions, Removed, Written};
 pub use code::Code;
 pub use event::Event;
 pub use menu::{
@@ -25,8 +25,8 @@ pub use menu::{
 };
 pub use push::PushReport;
 pub use records::{
-    CredentialList, CredentialRecord, GatewayList, GatewayRecord, MappingList, MappingRecord,
-    ProviderList, ProviderRecord, ScopeView, WorkspaceList, WorkspaceRecord,
+    AllWord, CredentialList, CredentialRecord, GatewayList, GatewayRecord, MappingList,
+    MappingRecord, ProviderList, ProviderRecord, Record, ScopeView, WorkspaceList, WorkspaceRecord,
 };
 pub use refusal::{Problem, Reason, Refusal};
 pub use session::{SessionList, SessionState, SessionView, Timings};

@@ -1,4 +1,5 @@
-//! The catalog's records as the API lists them: no secret, no config text.
+//! The catalog's records as the API shows them, in the words of the apply document: no secret, no
+//! config text.
 
 use std::net::IpAddr;
 
@@ -76,20 +77,28 @@ pub struct GatewayRecord {
     pub withdrawn: bool,
 }
 
-/// Which gateways of its provider a record allows.
+/// Which gateways of its provider a record allows: `"all"`, or a list of ids.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "lowercase")]
+#[serde(untagged)]
 pub enum ScopeView {
     /// All, also those to come.
-    All,
+    All(AllWord),
     /// The listed ones; none when empty.
     Selected(Vec<GatewayId>),
+}
+
+/// The word `all`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum AllWord {
+    /// All gateways of the provider.
+    All,
 }
 
 impl From<&GatewayScope> for ScopeView {
     fn from(scope: &GatewayScope) -> Self {
         match scope {
-            GatewayScope::All => Self::All,
+            GatewayScope::All => Self::All(AllWord::All),
             GatewayScope::Selected(ids) => Self::Selected(ids.iter().copied().collect()),
         }
     }
@@ -104,7 +113,8 @@ pub struct MappingRecord {
     pub provider_id: ProviderId,
     /// Off: it allows nothing.
     pub enabled: bool,
-    /// Who may use them.
+    /// Who may use them: one of `user`, `group`, `workspace`.
+    #[serde(flatten)]
     pub owner: Owner,
     /// Which of them.
     pub gateways: ScopeView,
@@ -123,7 +133,8 @@ pub struct CredentialRecord {
     pub name: String,
     /// Off: it is not used.
     pub enabled: bool,
-    /// Who may use it.
+    /// Who may use it: one of `user`, `group`, `workspace`.
+    #[serde(flatten)]
     pub owner: Owner,
     /// OpenVPN: the user name it logs in with.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -132,7 +143,7 @@ pub struct CredentialRecord {
     pub gateways: ScopeView,
     /// How many live connections it may carry; absent is no limit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub limit: Option<u32>,
+    pub active_connection_limit: Option<u32>,
     /// Credentials of one account share one limit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub account: Option<String>,
@@ -142,7 +153,7 @@ pub struct CredentialRecord {
     /// WireGuard: addresses it sets.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schema(value_type = Vec<String>)]
-    pub addresses: Vec<IpNet>,
+    pub address: Vec<IpNet>,
     /// WireGuard: resolvers it sets.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schema(value_type = Vec<String>)]
@@ -175,6 +186,35 @@ pub struct WorkspaceRecord {
     pub override_egress_gateways: bool,
     /// Grows with every change.
     pub version: u64,
+}
+
+/// A record of any kind.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(untagged)]
+pub enum Record {
+    /// A provider.
+    Provider(ProviderRecord),
+    /// A gateway.
+    Gateway(GatewayRecord),
+    /// A mapping.
+    Mapping(MappingRecord),
+    /// A credential.
+    Credential(CredentialRecord),
+    /// A workspace.
+    Workspace(WorkspaceRecord),
+}
+
+impl Record {
+    /// The record's version, which is its `ETag`.
+    pub fn version(&self) -> u64 {
+        match self {
+            Self::Provider(record) => record.version,
+            Self::Gateway(record) => record.version,
+            Self::Mapping(record) => record.version,
+            Self::Credential(record) => record.version,
+            Self::Workspace(record) => record.version,
+        }
+    }
 }
 
 /// `GET /v1/providers`, by name.

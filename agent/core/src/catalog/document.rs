@@ -7,6 +7,7 @@
 mod entries;
 pub(super) mod fields;
 mod join;
+mod patch;
 mod places;
 pub(super) mod plan;
 pub(super) mod read;
@@ -20,8 +21,10 @@ use utoipa::ToSchema;
 
 pub use entries::{CredentialEntry, GatewayEntry, MappingEntry, ProviderEntry, WorkspaceEntry};
 use fields::Fields;
+pub(super) use patch::patched;
 use places::Places;
 pub use plan::Plan;
+pub(super) use plan::{labels, take_away};
 pub use scope::Scope;
 pub use text::Text;
 

@@ -1,21 +1,28 @@
 //! Providers, gateways, mappings, credentials: the records, and who may use which.
 
+mod change;
 mod check;
 mod config;
 mod difference;
 mod document;
+mod effect;
+mod kind;
 pub mod model;
 mod record_id;
+mod removal;
 pub mod select;
 mod snapshot;
 pub mod why;
 
 use std::collections::BTreeMap;
 
+pub use change::{Change, Changed, Expected, NotChanged};
 pub use document::{
     CredentialEntry, Document, GatewayEntry, MappingEntry, Plan, ProviderEntry, Scope, Text,
     WorkspaceEntry,
 };
+pub use effect::Running;
+pub use kind::RecordKind;
 pub use model::{
     Credential, CredentialSecret, Egress, ExpectedExit, Gateway, GatewayScope, KeySharing,
     LastPush, Mapping, OnHooks, Owner, Provider, ProviderType, SelectionPolicy, Subject,

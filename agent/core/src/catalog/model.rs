@@ -272,6 +272,9 @@ pub struct Credential {
     pub version: u64,
     /// Its plugin service no longer has it.
     pub withdrawn: Option<Withdrawn>,
+    /// The version that brought what a tunnel is made of: the secret and the overrides. A session
+    /// that came up with another one runs on what the catalog no longer has.
+    pub secret_version: u64,
 }
 
 /// Whether a workspace may run without a gateway.

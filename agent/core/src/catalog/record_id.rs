@@ -1,5 +1,7 @@
 //! A record of whatever kind, by its key.
 
+use std::fmt;
+
 use crate::id::{CredentialId, GatewayId, MappingId, ProviderId};
 
 /// Names one record.
@@ -31,4 +33,17 @@ impl RecordId {
     id_of_kind!(gateway, Gateway, GatewayId);
     id_of_kind!(mapping, Mapping, MappingId);
     id_of_kind!(credential, Credential, CredentialId);
+}
+
+impl fmt::Display for RecordId {
+    /// The key alone, as a path has it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Provider(id) => id.fmt(f),
+            Self::Gateway(id) => id.fmt(f),
+            Self::Mapping(id) => id.fmt(f),
+            Self::Credential(id) => id.fmt(f),
+            Self::Workspace(name) => name.fmt(f),
+        }
+    }
 }

@@ -75,6 +75,44 @@ pub fn offers(catalog: &Catalog, in_use: &impl InUse, subject: &Subject) -> Vec<
     offered
 }
 
+/// Whether a session that runs through a gateway with a credential would be allowed the two today;
+/// or every reason why not. Limits and keys are left out of it: the session counts itself.
+pub fn keeps(
+    catalog: &Catalog,
+    subject: &Subject,
+    gateway: GatewayId,
+    credential: CredentialId,
+) -> Result<(), Vec<Why>> {
+    let Some(at) = catalog.gateway_at(gateway) else { return Err(vec![Why::NoSuchGateway]) };
+    let asking = Asking { catalog, in_use: &Nothing, subject };
+    let way = asking.way(at);
+    let mut reasons = asking.against_way(&way);
+    match asking.credentials().find(|held| held.credential.id == credential) {
+        None => reasons.push(Why::NoCredential),
+        Some(held) => {
+            reasons.extend(way.against(&held).map(|against| against.why(held.credential)));
+        }
+    }
+    if reasons.is_empty() { Ok(()) } else { Err(reasons) }
+}
+
+/// No connections at all.
+struct Nothing;
+
+impl InUse for Nothing {
+    fn credential(&self, _: CredentialId) -> u32 {
+        0
+    }
+
+    fn account(&self, _: ProviderId, _: &str) -> u32 {
+        0
+    }
+
+    fn key_taken(&self, _: &ConflictKey) -> bool {
+        false
+    }
+}
+
 /// One question to the catalog.
 struct Asking<'a, U> {
     catalog: &'a Catalog,

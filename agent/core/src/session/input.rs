@@ -53,6 +53,11 @@ pub enum Input {
     },
     /// The container's namespace is gone.
     NamespaceGone,
+    /// What the session runs on was taken away or replaced, and it is not to run on.
+    Cut {
+        /// Why, in a sentence.
+        why: String,
+    },
     /// Take the egress away; `release` also takes the seal off.
     Detach {
         /// Whether the container is the launcher's again.

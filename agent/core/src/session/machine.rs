@@ -177,6 +177,7 @@ impl Machine {
             | Input::Refused { .. }
             | Input::Ended { .. } => {}
             Input::NamespaceGone => self.namespace_gone(),
+            Input::Cut { why } => self.cut(why),
             Input::Detach { release } => self.detach(release),
             Input::Shutdown => self.shutdown(),
         }
@@ -400,6 +401,22 @@ impl Machine {
         self.reason = Some(reason);
         let undo = [Action::Close, Action::TearDown, Action::Release];
         self.unwind(SessionState::Blocked, undo);
+    }
+
+    fn cut(&mut self, why: String) {
+        match self.phase {
+            Phase::Unwinding(_) | Phase::Resting => {}
+            Phase::Adopting
+            | Phase::Sealing
+            | Phase::Claiming
+            | Phase::Raising
+            | Phase::Handshaking
+            | Phase::Configuring
+            | Phase::Opening
+            | Phase::Open
+            | Phase::Resealing
+            | Phase::Waiting => self.block(reasons::cut(why)),
+        }
     }
 
     fn namespace_gone(&mut self) {

@@ -26,6 +26,11 @@ pub fn no_gateway() -> Reason {
     reason(Code::NoGateway, detail)
 }
 
+/// What the session ran on is not there any more, or not the same.
+pub fn cut(why: String) -> Reason {
+    reason(Code::Cut, why)
+}
+
 /// The container has ended.
 pub fn namespace_gone() -> Reason {
     reason(Code::NetnsGone, "the container's network namespace is gone")

@@ -136,6 +136,7 @@ pub fn credential(n: u128, provider: u128, owned_by: &str) -> Credential {
         account: None,
         version: 1,
         withdrawn: None,
+        secret_version: 1,
     }
 }
 

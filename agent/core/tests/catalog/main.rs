@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a helper that cannot help fails its test")]
 
 mod apply;
+mod change;
 mod lab;
 mod large;
 mod menu;

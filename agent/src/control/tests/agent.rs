@@ -7,21 +7,23 @@ use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 use egress_core::api::{
-    AccountUse, ApplyReport, AttachRequest, Code, ConnectionList, ConnectionsView,
-    ContainmentProfile, CredentialRecord, GatewayRecord, GatewayView, Health, HiddenGateway,
-    HiddenReason, KeyUse, MappingRecord, OfferList, OfferView, ProviderRecord, PushReport, Refusal,
-    ScopeView, SessionState, SessionView, Timings, WorkspaceRecord,
+    AccountUse, AffectedSessions, AllWord, ApplyReport, AttachRequest, Code, ConnectionList,
+    ConnectionsView, ContainmentProfile, CredentialRecord, GatewayRecord, GatewayView, Health,
+    HiddenGateway, HiddenReason, KeyUse, MappingRecord, OfferList, OfferView, OnSessions,
+    ProviderRecord, PushReport, Record, Refusal, Removed, ScopeView, SessionState, SessionView,
+    Timings, WorkspaceRecord, Written,
 };
 use egress_core::catalog::{
-    Difference, Document, Egress, ExpectedExit, KeySharing, OnHooks, Owner, ProviderType,
-    SelectionPolicy, Snapshot, Subject,
+    Difference, Document, Egress, Expected, ExpectedExit, KeySharing, OnHooks, Owner, ProviderType,
+    RecordId, RecordKind, SelectionPolicy, Snapshot, Subject,
 };
 use egress_core::fault::Finding;
 use egress_core::id::{CredentialId, GatewayId, MappingId, ProviderId, SessionId};
+use serde_json::Value;
 use tokio::sync::Semaphore;
 
 use super::{GATEWAY, SLOW_GATEWAY};
-use crate::control::agent::{Agent, ApplyMode, Attached, StoreCopy};
+use crate::control::agent::{Agent, ApplyMode, Attached, DeleteMode, Fields, StoreCopy};
 use crate::control::caller::Caller;
 
 /// Clones are the same agent.
@@ -176,6 +178,7 @@ impl Agent for MemoryAgent {
             removed: Vec::new(),
             unchanged: 2,
             findings: [findings, vec![Finding::note("a note").at_line(3)]].concat(),
+            sessions: AffectedSessions::default(),
         })
     }
 
@@ -240,7 +243,7 @@ impl Agent for MemoryAgent {
             provider_id: provider_id(),
             enabled: true,
             owner: Owner::Group("All Users".into()),
-            gateways: ScopeView::All,
+            gateways: ScopeView::All(AllWord::All),
             version: 1,
         }])
     }
@@ -254,10 +257,10 @@ impl Agent for MemoryAgent {
             owner: Owner::User("ann@example.org".into()),
             username: None,
             gateways: ScopeView::Selected(vec![GATEWAY.parse().unwrap()]),
-            limit: Some(5),
+            active_connection_limit: Some(5),
             account: None,
             external_id: None,
-            addresses: vec!["10.64.0.2/32".parse().unwrap()],
+            address: vec!["10.64.0.2/32".parse().unwrap()],
             dns: vec!["10.64.0.1".parse().unwrap()],
             mtu: Some(1_420),
             has_preshared_key: true,
@@ -288,6 +291,98 @@ impl Agent for MemoryAgent {
         self.note(String::from("rotate key"));
         Ok(String::from("0123456789abcdef"))
     }
+
+    async fn record(&self, record: &RecordId) -> Result<Record, Refusal> {
+        let found = match record {
+            RecordId::Provider(id) => {
+                of(self.providers().await?, |it| it.id == *id).map(Record::Provider)
+            }
+            RecordId::Gateway(id) => {
+                of(self.gateways().await?, |it| it.id == *id).map(Record::Gateway)
+            }
+            RecordId::Mapping(id) => {
+                of(self.mappings().await?, |it| it.id == *id).map(Record::Mapping)
+            }
+            RecordId::Credential(id) => {
+                of(self.credentials().await?, |it| it.id == *id).map(Record::Credential)
+            }
+            RecordId::Workspace(name) => {
+                of(self.workspaces().await?, |it| it.name == *name).map(Record::Workspace)
+            }
+        };
+        let detail = || format!("there is no {} {record}", record.kind().as_str());
+        found.ok_or_else(|| Refusal::new(Code::NoSuchRecord, detail()))
+    }
+
+    async fn create(
+        &self,
+        kind: RecordKind,
+        fields: Fields,
+        _: Caller,
+    ) -> Result<(RecordId, Written<Record>), Refusal> {
+        self.note(format!("create {} {}", kind.as_str(), Value::Object(fields)));
+        let record = sample(kind);
+        let written = written(self.record(&record).await?);
+        Ok((record, written))
+    }
+
+    async fn update(
+        &self,
+        record: RecordId,
+        patch: Fields,
+        expected: Expected,
+        on_sessions: OnSessions,
+        _: Caller,
+    ) -> Result<Written<Record>, Refusal> {
+        let patch = Value::Object(patch);
+        self.note(format!("update {record} {patch} {expected:?} {on_sessions:?}"));
+        let found = self.record(&record).await?;
+        if !meant(&expected, found.version()) {
+            return Err(Refusal::new(Code::PreconditionFailed, "it has another version"));
+        }
+        Ok(written(found))
+    }
+
+    async fn delete(
+        &self,
+        record: RecordId,
+        expected: Expected,
+        mode: DeleteMode,
+        _: Caller,
+    ) -> Result<Removed, Refusal> {
+        self.note(format!("delete {record} {expected:?} {mode:?}"));
+        self.record(&record).await?;
+        let Written { findings, sessions, .. } = written(());
+        let removed = vec![format!("{} {record}", record.kind().as_str())];
+        Ok(Removed { removed, updated: Vec::new(), findings, sessions })
+    }
+}
+
+fn of<T>(list: Vec<T>, is_meant: impl Fn(&T) -> bool) -> Option<T> {
+    list.into_iter().find(is_meant)
+}
+
+/// The one record of a kind.
+pub fn sample(kind: RecordKind) -> RecordId {
+    match kind {
+        RecordKind::Provider => RecordId::Provider(provider_id()),
+        RecordKind::Gateway => RecordId::Gateway(GATEWAY.parse().unwrap()),
+        RecordKind::Mapping => RecordId::Mapping(MappingId::from_bytes([3; 16])),
+        RecordKind::Credential => RecordId::Credential(credential_id()),
+        RecordKind::Workspace => RecordId::Workspace("firefox".into()),
+    }
+}
+
+fn meant(expected: &Expected, version: u64) -> bool {
+    match expected {
+        Expected::Any => true,
+        Expected::Versions(versions) => versions.contains(&version),
+    }
+}
+
+fn written<T>(record: T) -> Written<T> {
+    let sessions = AffectedSessions { draining: vec!["c-41".parse().unwrap()], cut: Vec::new() };
+    Written { record, findings: vec![Finding::warning("a warning")], sessions }
 }
 
 fn provider_id() -> ProviderId {

@@ -7,7 +7,7 @@ use super::agent::COPY;
 use super::{GATEWAY, Lab, attach_request, refused_with};
 use crate::control::agent::ApplyMode;
 use crate::control::client::{Client, Error};
-use egress_core::api::{BODY_MAX, Code, SNAPSHOT_MAX, SessionState};
+use egress_core::api::{BODY_MAX, Code, OnSessions, SNAPSHOT_MAX, SessionState};
 use egress_core::catalog::Subject;
 
 #[tokio::test]
@@ -86,7 +86,7 @@ async fn a_gateway_is_found_by_its_name() {
 #[tokio::test]
 async fn an_apply_says_how_it_is_meant() {
     let lab = Lab::start();
-    let mode = ApplyMode { dry_run: true, prune: false };
+    let mode = ApplyMode { dry_run: true, prune: false, on_sessions: OnSessions::Cut };
     let report = lab.client().apply(&json!({}), mode).await.unwrap();
     assert!(report.dry_run);
     assert_eq!(lab.agent.asked(), [format!("apply {mode:?}")]);
@@ -99,7 +99,7 @@ async fn the_catalog_is_listed() {
     assert_eq!(client.providers().await.unwrap().providers[0].name, "nordic");
     assert_eq!(client.gateways().await.unwrap().gateways[0].name, "se-1");
     assert_eq!(client.mappings().await.unwrap().mappings[0].version, 1);
-    assert_eq!(client.credentials().await.unwrap().credentials[0].limit, Some(5));
+    assert_eq!(client.credentials().await.unwrap().credentials[0].active_connection_limit, Some(5));
     assert_eq!(client.workspaces().await.unwrap().workspaces[0].name, "firefox");
     assert_eq!(client.connections().await.unwrap().connections[0].in_use, 1);
 }

@@ -3,10 +3,17 @@
 use std::collections::BTreeSet;
 
 use egress_core::api::{Code, Event, Health, Reason, SessionState};
+use egress_core::catalog::RecordKind;
 use serde_json::{Value, json};
 
+use super::agent::sample;
 use super::{Lab, attach_body};
 use crate::control::calls::Call;
+use crate::control::records::in_path;
+
+/// The schema of each kind of record.
+const RECORDS: [&str; 5] =
+    ["ProviderRecord", "GatewayRecord", "MappingRecord", "CredentialRecord", "WorkspaceRecord"];
 
 const PUSH: &str = "/v1/providers/018f0000-0000-7000-8000-000000000009/managed-gateways";
 
@@ -122,6 +129,16 @@ async fn every_reply_is_as_the_document_says() {
     assert_eq!(pushed.status, 200);
     schemas.check("PushReport", &pushed.json());
     schemas.check("Problem", &lab.put(PUSH, r#"{"gateways": [{}]}"#).await.json());
+    for (kind, name) in RecordKind::ALL.into_iter().zip(RECORDS) {
+        let path = format!("{}/{}", Call::Create(kind).path(), in_path(&sample(kind)));
+        schemas.check(name, &lab.get(&path).await.json());
+        let made = lab.post(Call::Create(kind).path(), "{}").await;
+        schemas.check(&format!("Written_{name}"), &made.json());
+        let headers = "content-type: application/merge-patch+json\r\nif-match: *\r\n";
+        let changed = lab.ask("PATCH", &path, headers, "{}").await;
+        schemas.check(&format!("Written_{name}"), &changed.json());
+        schemas.check("Removed", &lab.ask("DELETE", &path, "if-match: *\r\n", "").await.json());
+    }
     schemas.check("SessionView", &lab.ask("DELETE", "/v1/sessions/c-41", "", "").await.json());
     schemas.check("KeyRotation", &lab.ask("POST", "/v1/store:rotate-key", "", "").await.json());
     schemas.check("Problem", &lab.post("/v1/sessions", "{").await.json());

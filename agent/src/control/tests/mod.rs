@@ -9,6 +9,7 @@ mod document;
 mod elsewhere;
 mod exchange;
 mod log;
+mod records;
 mod stream;
 mod tls;
 mod who;

@@ -140,6 +140,7 @@ fn credential(
         overrides: overrides(row, &key)?,
         account: row.get("account")?,
         version: row.get::<_, Bits>("version")?.0,
+        secret_version: row.get::<_, Bits>("secret_version")?.0,
         withdrawn: withdrawn(row)?,
     })
 }

@@ -177,11 +177,11 @@ fn insert_mapping(db: &Connection, mapping: &Mapping) -> rusqlite::Result<()> {
 }
 
 const CREDENTIAL: &str = "INSERT INTO credential (id, provider_id, name, enabled, owner_kind, \
-    owner, all_gateways, max_active, external_id, account, version, withdrawn, addresses, dns, mtu, \
-    secret_kind, username, key_id, record_key, sealed_secret, sealed_preshared_key) VALUES (:id, \
+    owner, all_gateways, max_active, external_id, account, version, withdrawn, secret_version, \
+    addresses, dns, mtu, secret_kind, username, key_id, record_key, sealed_secret, sealed_preshared_key) VALUES (:id, \
     :provider_id, :name, :enabled, :owner_kind, :owner, :all_gateways, :max_active, :external_id, \
-    :account, :version, :withdrawn, :addresses, :dns, :mtu, :secret_kind, :username, :key_id, \
-    :record_key, :sealed_secret, :sealed_preshared_key)";
+    :account, :version, :withdrawn, :secret_version, :addresses, :dns, :mtu, :secret_kind, \
+    :username, :key_id, :record_key, :sealed_secret, :sealed_preshared_key)";
 
 fn insert_credential(
     db: &Connection,
@@ -205,6 +205,7 @@ fn insert_credential(
         ":account": credential.account,
         ":version": Bits(credential.version),
         ":withdrawn": credential.withdrawn.map(|withdrawn| withdrawn.was_enabled),
+        ":secret_version": Bits(credential.secret_version),
         ":addresses": Json(&credential.overrides.addresses),
         ":dns": Json(&credential.overrides.dns),
         ":mtu": credential.overrides.mtu,

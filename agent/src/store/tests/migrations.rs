@@ -66,7 +66,7 @@ async fn a_store_of_every_schema_there_was_opens_with_all_it_had() {
 
 async fn has_all_it_had(store: &dyn Store, document: Document) {
     assert_eq!(store.starts(), 2);
-    let report = store.apply(document, false, true).await.unwrap();
+    let report = store.apply(document, false, true).await.unwrap().report;
     assert_eq!((report.unchanged, report.created.len(), report.updated.len()), (11, 0, 0));
     let ann = store.catalog().records().credentials[0].id;
     let leases = store.leases().await.unwrap();

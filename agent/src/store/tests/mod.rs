@@ -122,6 +122,7 @@ pub fn row(name: &str) -> SessionRow {
         },
         gateway: None,
         credential: Some(credential(7)),
+        secret_version: Some(u64::MAX),
         netns: NetnsIdentity { boot_id: String::from("b"), cookie: u64::MAX },
         found_by: NetnsRef::Pid(4711),
         interface: Some(String::from("eg0")),

@@ -10,6 +10,7 @@ use std::collections::BTreeSet;
 use uuid::Uuid;
 
 use self::merge::Merge;
+pub(in crate::catalog) use self::prune::{labels, take_away};
 use super::Document;
 use crate::catalog::{Catalog, RecordId, Records};
 use crate::fault::{Checked, Faults, Finding, Severity};
@@ -31,6 +32,8 @@ pub struct Plan {
     pub unchanged: u32,
     /// Every record that the document names.
     pub named: BTreeSet<RecordId>,
+    /// Every record that is taken away.
+    pub gone: BTreeSet<RecordId>,
 }
 
 impl Document {

@@ -84,7 +84,7 @@ impl Way<'_> {
     }
 
     /// All that is against a credential, whatever is in use.
-    fn against(&self, held: &Held<'_>) -> impl Iterator<Item = Against> {
+    pub fn against(&self, held: &Held<'_>) -> impl Iterator<Item = Against> {
         let credential = held.credential;
         let fits = credential.secret.fits(self.provider.kind);
         let conditions = [

@@ -267,6 +267,7 @@ impl<F: FnMut() -> Uuid> Planner<F> {
             account: entry.account,
             version: former.map_or(0, |former| former.version),
             withdrawn: None,
+            secret_version: 1,
         })
     }
 

@@ -2,7 +2,7 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use egress_core::catalog::Named;
+use egress_core::catalog::{Change, Expected, Named, NotChanged, RecordKind};
 use egress_core::wireguard::{ConflictKey, key};
 use serde_json::json;
 
@@ -11,14 +11,14 @@ use super::*;
 async fn every_field_of_every_record_survives_a_restart<G: Ground>() {
     let fixture = G::new();
     let store = fixture.open();
-    let report = store.apply(document(full()), false, false).await.unwrap();
+    let report = store.apply(document(full()), false, false).await.unwrap().report;
     assert_eq!(report.created.len(), 11, "{report:?}");
     let before = store.catalog();
     store.close().await;
 
     let store = fixture.open();
     assert_eq!(store.catalog().records(), before.records());
-    let again = store.apply(document(full()), false, false).await.unwrap();
+    let again = store.apply(document(full()), false, false).await.unwrap().report;
     assert_eq!((again.unchanged, again.created.len(), again.updated.len()), (11, 0, 0));
     let Named::One(gateway) = before.gateway_named("wg/se-1") else { panic!("no gateway") };
     assert!(gateway.config.contains(&STANDARD.encode(PRESHARED_CANARY)));
@@ -40,7 +40,7 @@ async fn a_document_with_one_fault_changes_nothing<G: Ground>() {
 async fn a_dry_run_says_what_would_change_and_changes_nothing<G: Ground>() {
     let fixture = G::new();
     let store = fixture.open();
-    let report = store.apply(document(full()), false, true).await.unwrap();
+    let report = store.apply(document(full()), false, true).await.unwrap().report;
     assert!(report.dry_run);
     assert_eq!(report.created.len(), 11);
     assert!(store.catalog().records().providers.is_empty());
@@ -56,7 +56,7 @@ async fn prune_removes_only_what_the_same_source_made<G: Ground>() {
     store.close().await;
 
     let store = fixture.open();
-    let report = store.apply(workspaces("a.toml", &["a2"]), true, false).await.unwrap();
+    let report = store.apply(workspaces("a.toml", &["a2"]), true, false).await.unwrap().report;
     assert_eq!(report.removed, ["workspace a1"]);
     let left: Vec<_> =
         store.catalog().records().workspaces.iter().map(|it| it.name.clone()).collect();
@@ -67,10 +67,40 @@ async fn a_record_belongs_to_the_source_that_named_it_last<G: Ground>() {
     let store = G::new().open();
     store.apply(workspaces("a.toml", &["moved"]), false, false).await.unwrap();
     store.apply(workspaces("b.toml", &["moved"]), false, false).await.unwrap();
-    let report = store.apply(workspaces("a.toml", &[]), true, false).await.unwrap();
+    let report = store.apply(workspaces("a.toml", &[]), true, false).await.unwrap().report;
     assert!(report.removed.is_empty(), "{report:?}");
-    let report = store.apply(workspaces("b.toml", &[]), true, false).await.unwrap();
+    let report = store.apply(workspaces("b.toml", &[]), true, false).await.unwrap().report;
     assert_eq!(report.removed, ["workspace moved"]);
+}
+
+async fn one_record_is_made_changed_and_removed<G: Ground>() {
+    let fixture = G::new();
+    let store = fixture.open();
+    let fields = |value: serde_json::Value| value.as_object().unwrap().clone();
+    let kind = RecordKind::Credential;
+    store.apply(document(full()), false, false).await.unwrap();
+    let made = json!({"provider": "own", "name": "new", "user": "ann", "custom": "x"});
+    let change = Change::Create { kind, fields: fields(made) };
+    let record = store.change(change).await.unwrap().record;
+    let patch = fields(json!({"custom": "y", "enabled": false}));
+    let expected = Expected::Versions([1].into());
+    let change = Change::Update { record: record.clone(), patch, expected };
+    store.change(change.clone()).await.unwrap();
+    let error = store.change(change).await.unwrap_err();
+    assert!(matches!(error, ChangeError::Refused(NotChanged::OtherVersion(2))), "{error:?}");
+    store.close().await;
+
+    let store = fixture.open();
+    let credential = store.catalog().credential(record.credential().unwrap()).unwrap().clone();
+    assert_eq!((credential.version, credential.secret_version), (2, 2));
+    assert!(!credential.enabled);
+    let change = Change::Remove { record: record.clone(), cascade: false, expected: Expected::Any };
+    assert_eq!(store.change(change).await.unwrap().removed, ["credential own/new"]);
+    // What an apply made is still only that apply's to prune.
+    let pruned = store.apply(workspaces("full", &[]), true, false).await.unwrap().report;
+    assert_eq!(pruned.removed.len(), 11);
+    store.close().await;
+    assert_eq!(*fixture.open().catalog().records(), egress_core::catalog::Records::default());
 }
 
 async fn two_records_may_swap_their_names<G: Ground>() {
@@ -142,6 +172,7 @@ async fn who_watches_sees_each_new_catalog<G: Ground>() {
 }
 
 on_every_engine! {
+    one_record_is_made_changed_and_removed
     every_field_of_every_record_survives_a_restart
     a_document_with_one_fault_changes_nothing
     a_dry_run_says_what_would_change_and_changes_nothing

@@ -43,7 +43,8 @@ pub(super) struct Outcome {
 impl Outcome {
     pub fn plan(self, catalog: Catalog, named: BTreeSet<RecordId>) -> Plan {
         let Self { touched, created, updated, unchanged } = self;
-        Plan { catalog, touched, created, updated, removed: Vec::new(), unchanged, named }
+        let (removed, gone) = (Vec::new(), BTreeSet::new());
+        Plan { catalog, touched, created, updated, removed, unchanged, named, gone }
     }
 }
 
@@ -188,6 +189,7 @@ impl<F: FnMut() -> Uuid> Merge<F> {
             account: entry.account.clone(),
             version: 0,
             withdrawn: None,
+            secret_version: 1,
         };
         let label = format!("credential {}/{}", self.name_of(provider), entry.name);
         self.put(credential, label, path);

@@ -15,33 +15,38 @@ impl Plan {
     /// records that stay and refer to one that goes.
     pub fn prune(mut self, made: &BTreeSet<RecordId>) -> Checked<Self> {
         let gone = made.difference(&self.named).filter(|id| !self.catalog.is_a_services(id));
-        let gone: BTreeSet<_> = gone.collect();
+        let gone: BTreeSet<_> = gone.cloned().collect();
         if gone.is_empty() {
             return Ok((self, Vec::new()));
         }
-        self.removed = names(self.catalog.records(), &gone);
+        self.removed = labels(self.catalog.records(), &gone);
         let mut records = self.catalog.records().clone();
-        keep(&mut records.providers, &gone);
-        keep(&mut records.gateways, &gone);
-        keep(&mut records.mappings, &gone);
-        keep(&mut records.credentials, &gone);
-        keep(&mut records.workspaces, &gone);
+        take_away(&mut records, &gone);
         let (catalog, findings) = Catalog::new(records)?;
-        Ok((Self { catalog, ..self }, findings))
+        Ok((Self { catalog, gone, ..self }, findings))
     }
 }
 
-fn keep<R: Record>(list: &mut Vec<R>, gone: &BTreeSet<&RecordId>) {
+/// The records without these.
+pub(in crate::catalog) fn take_away(records: &mut Records, gone: &BTreeSet<RecordId>) {
+    keep(&mut records.providers, gone);
+    keep(&mut records.gateways, gone);
+    keep(&mut records.mappings, gone);
+    keep(&mut records.credentials, gone);
+    keep(&mut records.workspaces, gone);
+}
+
+fn keep<R: Record>(list: &mut Vec<R>, gone: &BTreeSet<RecordId>) {
     list.retain(|record| !gone.contains(&record.id()));
 }
 
-/// What goes, as `kind name`.
-fn names(records: &Records, gone: &BTreeSet<&RecordId>) -> Vec<String> {
+/// These of the records, as `kind name`.
+pub(in crate::catalog) fn labels(records: &Records, these: &BTreeSet<RecordId>) -> Vec<String> {
     let provider = |id: ProviderId| {
         let found = records.providers.iter().find(|provider| provider.id == id);
         found.map_or("?", |provider| &provider.name)
     };
-    let goes = |id: RecordId| gone.contains(&id);
+    let goes = |id: RecordId| these.contains(&id);
     let mut names = Vec::new();
     for it in records.providers.iter().filter(|it| goes(it.id())) {
         names.push(format!("provider {}", it.name));

@@ -102,6 +102,8 @@ impl Record for Credential {
 
     fn inherit(&mut self, former: &Self) {
         self.withdrawn = withdrawn(former.withdrawn, former.enabled != self.enabled);
+        let same = former.secret == self.secret && former.overrides == self.overrides;
+        self.secret_version = if same { former.secret_version } else { former.version + 1 };
     }
 
     fn list(records: &mut Records) -> &mut Vec<Self> {
