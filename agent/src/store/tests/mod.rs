@@ -9,7 +9,9 @@ mod migrations;
 mod sealing;
 mod speed;
 mod suite;
+mod torn;
 
+use std::ffi::OsStr;
 use std::fs;
 use std::io::Write as _;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
@@ -57,7 +59,12 @@ impl Fixture {
 
     /// Puts a file where the store is to be.
     pub fn put(&self, bytes: &[u8]) {
-        let path = self.path();
+        self.put_beside(self.path().file_name().unwrap(), bytes);
+    }
+
+    /// Puts a file of this name in the store's directory.
+    pub fn put_beside(&self, name: &OsStr, bytes: &[u8]) {
+        let path = self.path().with_file_name(name);
         fs::DirBuilder::new().mode(0o700).recursive(true).create(path.parent().unwrap()).unwrap();
         let file = fs::File::options().write(true).create_new(true).mode(0o600).open(path);
         file.unwrap().write_all(bytes).unwrap();
