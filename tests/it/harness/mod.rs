@@ -19,6 +19,7 @@ pub mod probe;
 pub mod process;
 pub mod push;
 pub mod resolver;
+pub mod responders;
 pub mod scene;
 pub mod sniffer;
 pub mod traffic;
