@@ -28,8 +28,10 @@ const SOON: Duration = Duration::from_secs(20);
 const TROUBLE: Duration = Duration::from_secs(2);
 
 /// What a receiver does with each connection.
-const TROUBLES: [&[u8]; 5] = [
+const TROUBLES: [&[u8]; 6] = [
     b"",
+    // It flaps.
+    b"HTTP/1.1 204 No Content\r\n\r\n",
     b"\x00\xff garbage \r\n\r\n",
     b"HTTP/1.1 301 Moved\r\nLocation: http://127.0.0.1:9586/\r\nContent-Length: 0\r\n\r\n",
     b"HTTP/1.1 500 Oops\r\nContent-Length: 100\r\n\r\ncut",

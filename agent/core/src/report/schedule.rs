@@ -180,6 +180,33 @@ mod tests {
         assert!(!schedule.is_pending());
     }
 
+    #[test]
+    fn a_minute_without_a_receiver_costs_a_few_messages_and_ends_with_the_newest_state() {
+        let down_for = Duration::from_mins(1);
+        let (began, mut now) = (start(), start());
+        let mut schedule = settled(now);
+        let (mut state, mut tried, mut told) = (0_u32, 0, None);
+        while told.is_none() {
+            state += 1;
+            schedule.handle_change();
+            let is_down = now < began + down_for;
+            match schedule.poll_send(now) {
+                true if is_down => {
+                    tried += 1;
+                    schedule.handle_failed(now);
+                }
+                true => told = Some(state),
+                false => {}
+            }
+            assert!(now < began + down_for + MOST, "it is not asked any more");
+            now += GAP / 4;
+        }
+        assert!(tried < 20, "{tried} messages in vain");
+        schedule.handle_delivered();
+        assert_eq!(told, Some(state));
+        assert!(!schedule.is_pending() && !schedule.is_failing());
+    }
+
     /// What may happen, in any order.
     #[derive(Debug, Clone, Copy)]
     enum Happens {
