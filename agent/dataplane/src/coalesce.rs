@@ -1,6 +1,7 @@
 //! Joins consecutive packets of one flow into a superpacket for the kernel (GRO).
 
 use crate::checksum::Sum;
+use crate::packet::ROOM;
 use crate::transport::{Layout, Transport, Version, flags};
 use crate::vnet::{ChecksumPlace, HEADER_LEN, Kind, SegmentsOf, VnetHeader};
 
@@ -8,6 +9,8 @@ use crate::vnet::{ChecksumPlace, HEADER_LEN, Kind, SegmentsOf, VnetHeader};
 const LEN_MAX: usize = 65_535;
 /// The most packets in one.
 const PACKETS_MAX: usize = 128;
+/// The most bytes of a packet's headers: IPv6's, and TCP's with all its options.
+const HEADERS_MAX: usize = 40 + 60;
 const DO_NOT_FRAGMENT: u8 = 0x40;
 
 /// What may be joined.
@@ -34,13 +37,29 @@ impl Joining {
 
 /// Packets on their way to a device, to the last of which others may still be joined.
 ///
-/// What is taken comes out with the next [`Coalescer::finish`]: nothing is reordered or lost. What
-/// the kernel makes of a frame is what was taken, but for the ids of packets that must not be
-/// fragmented, which mean nothing (RFC 6864).
+/// They are written where they are to stay: behind the payload of those before. What is taken
+/// comes out with the next [`Coalescer::finish`]: nothing is reordered or lost. What the kernel
+/// makes of a frame is what was taken, but for the ids of packets that must not be fragmented,
+/// which mean nothing (RFC 6864).
 #[derive(Debug)]
 pub struct Coalescer {
+    /// A vnet header, the packets of the run, and room for the next.
     frame: Box<[u8]>,
     run: Option<Run>,
+    /// A packet that continues none of the run's.
+    waiting: Vec<u8>,
+}
+
+/// What became of a packet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Filled {
+    /// It is in the frame.
+    Taken,
+    /// There was none.
+    Nothing,
+    /// It does not continue those in the frame. They have to be finished before
+    /// [`Coalescer::take_waiting`]; else it is lost.
+    Waits,
 }
 
 /// How many packets a frame stands for.
@@ -59,6 +78,8 @@ struct Run {
     carried: Carried,
     /// `None` when it is a packet that nothing can be joined to.
     flow: Option<Flow>,
+    /// The last packet's data is to be passed on at once, and so all of it.
+    pushed: bool,
 }
 
 /// What the next packet has to be.
@@ -75,18 +96,41 @@ struct Flow {
 impl Coalescer {
     /// An empty one with a buffer of its own.
     pub fn new() -> Self {
-        Self { frame: vec![0; HEADER_LEN + LEN_MAX].into_boxed_slice(), run: None }
+        let frame = vec![0; HEADER_LEN + LEN_MAX + ROOM].into_boxed_slice();
+        Self { frame, run: None, waiting: Vec::new() }
     }
 
-    /// Takes an IP packet of at most 65,535 bytes. False when it does not continue those before,
-    /// which have to be finished first: an empty one takes any packet.
-    pub fn take(&mut self, packet: &[u8], joining: Joining) -> bool {
-        let space = &mut self.frame[HEADER_LEN..];
-        if let Some(run) = &mut self.run {
-            return run.join(packet, space);
-        }
-        self.run = Some(Run::begin(packet, space, joining));
-        true
+    /// Whether a packet of up to `len` bytes may still be joined, or there is none yet.
+    pub fn is_open(&self, len: usize) -> bool {
+        self.run.as_ref().is_none_or(|run| run.is_open() && run.len + len <= LEN_MAX)
+    }
+
+    /// Lets a packet be written, which has at most 65,535 bytes, and takes it. The room has
+    /// [`ROOM`] bytes at least, all of which may be written to; `write` gives the packet's length.
+    pub fn fill(
+        &mut self,
+        joining: Joining,
+        write: impl FnOnce(&mut [u8]) -> Option<usize>,
+    ) -> Filled {
+        let (at, end) = (self.place(), self.end());
+        // The packet's header comes to stand where the last payload ends.
+        let mut kept = [0; HEADERS_MAX];
+        let kept = &mut kept[..end - at];
+        kept.copy_from_slice(&self.frame[at..end]);
+        let written = write(&mut self.frame[at..]);
+        let filled = written.map_or(Filled::Nothing, |len| self.take(at, len, joining));
+        self.frame[at..end].copy_from_slice(kept);
+        filled
+    }
+
+    /// Takes the packet that waits. What was in the frame is finished.
+    pub fn take_waiting(&mut self, joining: Joining) {
+        let waiting = std::mem::take(&mut self.waiting);
+        self.fill(joining, |room| {
+            room[..waiting.len()].copy_from_slice(&waiting);
+            Some(waiting.len())
+        });
+        self.waiting = waiting;
     }
 
     /// The frame to write, and what it stands for. `None` when nothing was taken since the last.
@@ -95,6 +139,37 @@ impl Coalescer {
         let (header, space) = self.frame.split_first_chunk_mut::<HEADER_LEN>()?;
         *header = run.complete(&mut space[..run.len]).to_bytes();
         Some((&self.frame[..HEADER_LEN + run.len], run.carried))
+    }
+
+    /// Where the frame ends so far.
+    fn end(&self) -> usize {
+        HEADER_LEN + self.run.as_ref().map_or(0, |run| run.len)
+    }
+
+    /// Where the next packet is to be written, so that its payload stands at the end. Never over
+    /// the first packet's headers.
+    fn place(&self) -> usize {
+        let headers = self.run.as_ref().map_or(0, Run::headers);
+        let fits = self.end() >= HEADER_LEN + 2 * headers;
+        if fits { self.end() - headers } else { self.end() }
+    }
+
+    fn take(&mut self, at: usize, len: usize, joining: Joining) -> Filled {
+        let end = self.end();
+        let packet = &self.frame[at..at + len];
+        let Some(run) = &mut self.run else {
+            self.run = Some(Run::begin(packet, joining));
+            return Filled::Taken;
+        };
+        let Some(payload_at) = run.join(packet, &self.frame[HEADER_LEN..end]) else {
+            self.waiting.clear();
+            self.waiting.extend_from_slice(packet);
+            return Filled::Waits;
+        };
+        if at + payload_at != end {
+            self.frame.copy_within(at + payload_at..at + len, end);
+        }
+        Filled::Taken
     }
 }
 
@@ -105,31 +180,37 @@ impl Default for Coalescer {
 }
 
 impl Run {
-    fn begin(packet: &[u8], space: &mut [u8], joining: Joining) -> Self {
-        let len = packet.len().min(space.len());
-        space[..len].copy_from_slice(&packet[..len]);
-        let carried = Carried { packets: 1, bytes: len };
-        Self { len, carried, flow: Flow::begun_by(packet, joining) }
+    fn begin(packet: &[u8], joining: Joining) -> Self {
+        let carried = Carried { packets: 1, bytes: packet.len() };
+        let flow = Flow::begun_by(packet, joining);
+        Self { len: packet.len(), carried, flow, pushed: false }
     }
 
-    /// Adds a packet's payload to the superpacket, if it is the next of its flow.
-    fn join(&mut self, packet: &[u8], space: &mut [u8]) -> bool {
-        let Some(flow) = &mut self.flow else { return false };
-        let payload = packet.get(flow.layout.payload_at..).unwrap_or_default();
-        let has_room = self.len + payload.len() <= LEN_MAX && self.carried.packets < PACKETS_MAX;
-        if !has_room || !flow.continues_with(packet, &space[..self.len], self.carried.packets) {
-            return false;
+    fn is_open(&self) -> bool {
+        self.flow.is_some_and(|flow| !flow.closed) && self.carried.packets < PACKETS_MAX
+    }
+
+    /// Bytes of headers before each packet's payload.
+    fn headers(&self) -> usize {
+        self.flow.map_or(0, |flow| flow.layout.payload_at)
+    }
+
+    /// Adds a packet's payload to the superpacket, if it is the next of its flow. Gives where it
+    /// begins in the packet, to be put behind the superpacket.
+    fn join(&mut self, packet: &[u8], superpacket: &[u8]) -> Option<usize> {
+        let flow = self.flow.as_mut().filter(|_| self.carried.packets < PACKETS_MAX)?;
+        let payload_at = flow.layout.payload_at;
+        let len = packet.len().checked_sub(payload_at)?;
+        let has_room = self.len + len <= LEN_MAX;
+        if !has_room || !flow.continues_with(packet, superpacket, self.carried.packets) {
+            return None;
         }
-        space[self.len..][..payload.len()].copy_from_slice(payload);
-        self.len += payload.len();
+        self.len += len;
         self.carried.packets += 1;
         self.carried.bytes += packet.len();
-        if flow.layout.transport == Transport::Tcp {
-            let flags_at = flow.layout.transport_at + 13;
-            space[flags_at] |= packet[flags_at] & flags::PSH;
-        }
-        flow.advance(packet, payload.len());
-        true
+        self.pushed |= flow.pushes(packet);
+        flow.advance(packet, len);
+        Some(payload_at)
     }
 
     /// Gives a superpacket its lengths and what the kernel needs to cut it.
@@ -137,6 +218,9 @@ impl Run {
         let Some(Flow { layout, size, .. }) = self.flow.filter(|_| self.carried.packets > 1) else {
             return VnetHeader::default();
         };
+        if self.pushed {
+            superpacket[layout.transport_at + 13] |= flags::PSH;
+        }
         layout.set_lengths(superpacket);
         let at = layout.checksum_at();
         let partial = layout.pseudo_header(superpacket).partial();
@@ -170,12 +254,15 @@ impl Flow {
         Some(flow)
     }
 
-    fn advance(&mut self, packet: &[u8], payload_len: usize) {
-        let is_pushed = match self.layout.transport {
+    fn pushes(&self, packet: &[u8]) -> bool {
+        match self.layout.transport {
             Transport::Tcp => packet[self.layout.transport_at + 13] & flags::PSH != 0,
             Transport::Udp => false,
-        };
-        self.closed = is_pushed || payload_len < self.size;
+        }
+    }
+
+    fn advance(&mut self, packet: &[u8], payload_len: usize) {
+        self.closed = self.pushes(packet) || payload_len < self.size;
         // A packet has fewer than 2^32 bytes.
         let len = u32::try_from(payload_len).unwrap_or(u32::MAX);
         self.sequence = self.sequence.wrapping_add(len);
@@ -266,10 +353,23 @@ mod tests {
         let mut coalescer = Coalescer::new();
         let mut frames = Vec::new();
         for packet in packets {
-            if !coalescer.take(packet, joining) {
+            let write = |room: &mut [u8]| {
+                assert!(room.len() >= ROOM);
+                room[..packet.len()].copy_from_slice(packet);
+                // What boringtun leaves behind a packet: padding and a tag.
+                room[packet.len()..packet.len() + 32].fill(0xee);
+                Some(packet.len())
+            };
+            if coalescer.fill(joining, write) == Filled::Waits {
                 frames.extend(coalescer.finish().map(|(frame, n)| (frame.to_vec(), n)));
-                assert!(coalescer.take(packet, joining), "an empty one takes any packet");
+                coalescer.take_waiting(joining);
             }
+            // What is no packet leaves no trace.
+            let nothing = coalescer.fill(joining, |room| {
+                room[..1500].fill(0xdd);
+                None
+            });
+            assert_eq!(nothing, Filled::Nothing);
         }
         frames.extend(coalescer.finish().map(|(frame, n)| (frame.to_vec(), n)));
         assert_eq!(coalescer.finish(), None);

@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use egress_core::backoff::Backoff;
 
+use crate::jitter::Jitter;
 use crate::message::Message;
 
 /// An initiation that has no answer for this long is news (`REKEY_TIMEOUT`).
@@ -26,6 +27,7 @@ pub struct Handshakes {
     unheard_since: Option<Instant>,
     revival: Option<Instant>,
     backoff: Backoff,
+    jitter: Jitter,
 }
 
 /// We sent an initiation; nothing completed it so far.
@@ -46,6 +48,7 @@ impl Handshakes {
             unheard_since: None,
             revival: None,
             backoff: Backoff::new(REVIVAL_FIRST, REVIVAL_MOST, seed),
+            jitter: Jitter::new(seed),
         }
     }
 
@@ -90,8 +93,15 @@ impl Handshakes {
             self.last = Some(now);
             (self.asked, self.answered, self.revival) = (None, None, None);
             self.backoff.reset();
+            self.jitter.completed(now);
         }
         complete
+    }
+
+    /// Whether boringtun's timers are to stand still, so that not all tunnels' handshakes come at
+    /// one moment.
+    pub fn wait_a_little(&self, now: Instant) -> bool {
+        self.jitter.holds(now)
     }
 
     /// For how long a peer owes its answer, when that is news: at 5 s, or at once when it has been
@@ -123,6 +133,7 @@ impl Handshakes {
 
     fn asked(&mut self, now: Instant) {
         self.revival = None;
+        self.jitter.initiated(now);
         let dead = self.quiet(now) >= QUIET;
         let next_news = if dead { now } else { now + SILENCE };
         self.asked.get_or_insert(Asked { since: now, next_news });

@@ -182,10 +182,17 @@ impl Peer {
     }
 
     /// Takes a datagram. When it held an inner packet, gives the length of what now stands in
-    /// `turn.inner`; its addresses are the sender's claim.
-    pub fn receive(&mut self, datagram: &[u8], from: SocketAddr, turn: &mut Turn) -> Option<usize> {
+    /// `room`; its addresses are the sender's claim. The room must have [`crate::packet::ROOM`]
+    /// bytes, and holds whatever boringtun makes of a datagram.
+    pub fn receive(
+        &mut self,
+        datagram: &[u8],
+        from: SocketAddr,
+        room: &mut [u8],
+        turn: &mut Turn,
+    ) -> Option<usize> {
         let message = Message::parse(datagram);
-        let outcome = self.decapsulate(datagram, from, turn);
+        let outcome = self.decapsulate(datagram, from, room);
         match (message, outcome) {
             (Some(message), Outcome::Packet(len)) => {
                 self.heard(message, from, turn);
@@ -196,7 +203,7 @@ impl Peer {
                 None
             }
             (Some(message), Outcome::Answer(len)) => {
-                self.answer(message, len, from, turn);
+                self.answer(message, &room[..len], from, turn);
                 None
             }
             (Some(_), Outcome::Nothing) => None,
@@ -208,7 +215,21 @@ impl Peer {
     }
 
     /// Lets time pass: retransmissions, keepalives, new keys, expiry; and says who is silent.
+    ///
+    /// It is what bounds a session's life (`REJECT_AFTER_TIME`, 180 s), and with it the number of
+    /// messages under one key: no link carries 2^60 in that time.
     pub fn tick(&mut self, turn: &mut Turn) {
+        if !self.handshakes.wait_a_little(turn.now) {
+            self.update_timers(turn);
+        }
+        if let Some(silence) = self.handshakes.overdue(turn.now) {
+            let quiet_ms = milliseconds(self.handshakes.quiet(turn.now));
+            let (tunnel, peer, for_ms) = (self.tunnel, self.index, milliseconds(silence));
+            turn.news.push(Event::Silent { tunnel, peer, for_ms, quiet_ms });
+        }
+    }
+
+    fn update_timers(&mut self, turn: &mut Turn) {
         match self.tunn.update_timers(&mut turn.outer) {
             TunnResult::WriteToNetwork(datagram) => {
                 self.transmit(datagram, turn.now);
@@ -219,11 +240,6 @@ impl Peer {
             | TunnResult::WriteToTunnelV4(..)
             | TunnResult::WriteToTunnelV6(..) => {}
         }
-        if let Some(silence) = self.handshakes.overdue(turn.now) {
-            let quiet_ms = milliseconds(self.handshakes.quiet(turn.now));
-            let (tunnel, peer, for_ms) = (self.tunnel, self.index, milliseconds(silence));
-            turn.news.push(Event::Silent { tunnel, peer, for_ms, quiet_ms });
-        }
     }
 
     /// boringtun gives up after 90 s without an answer and would keep silent for ever.
@@ -233,8 +249,8 @@ impl Peer {
         }
     }
 
-    fn decapsulate(&mut self, datagram: &[u8], from: SocketAddr, turn: &mut Turn) -> Outcome {
-        match self.tunn.decapsulate(Some(from.ip()), datagram, &mut turn.inner) {
+    fn decapsulate(&mut self, datagram: &[u8], from: SocketAddr, room: &mut [u8]) -> Outcome {
+        match self.tunn.decapsulate(Some(from.ip()), datagram, room) {
             TunnResult::WriteToTunnelV4(packet, _) | TunnResult::WriteToTunnelV6(packet, _) => {
                 Outcome::Packet(packet.len())
             }
@@ -245,16 +261,16 @@ impl Peer {
     }
 
     /// Sends what boringtun has to say to a handshake message.
-    fn answer(&mut self, message: Message, len: usize, from: SocketAddr, turn: &mut Turn) {
-        if let Some(Message::Cookie) = Message::parse(&turn.inner[..len]) {
+    fn answer(&mut self, message: Message, answer: &[u8], from: SocketAddr, turn: &mut Turn) {
+        if let Some(Message::Cookie) = Message::parse(answer) {
             // Under load boringtun answers before it knows who asks. Strangers get no answer.
             if from == self.socket.remote() {
-                self.transmit(&turn.inner[..len], turn.now);
+                self.transmit(answer, turn.now);
             }
             return;
         }
         self.settle(from, turn);
-        self.transmit(&turn.inner[..len], turn.now);
+        self.transmit(answer, turn.now);
         self.heard(message, from, turn);
     }
 
@@ -269,7 +285,6 @@ impl Peer {
 
     /// Sends the packets that boringtun kept while there was no session.
     fn send_waiting(&mut self, turn: &mut Turn) {
-        // Into `outer`: `inner` may hold a packet on its way to the device.
         while let TunnResult::WriteToNetwork(datagram) =
             self.tunn.decapsulate(None, &[], &mut turn.outer)
         {

@@ -4,9 +4,7 @@ use std::net::SocketAddr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::Instant;
 
-use egress_linux::udp_batch::Batch;
-
-use crate::coalesce::Joining;
+use crate::coalesce::{Coalescer, Filled, Joining};
 use crate::device::{Device, Gone, Written};
 use crate::packet::Header;
 use crate::peer::Peer;
@@ -17,7 +15,7 @@ use crate::segment::Segments;
 use crate::socket::Socket;
 use crate::traffic::Traffic;
 use crate::tunnel_error::TunnelError;
-use crate::turn::Turn;
+use crate::turn::{Hands, Turn};
 
 /// The most bytes one event may move, so that the tunnels of a worker share it.
 const BUDGET: usize = 256 * 1024;
@@ -131,13 +129,13 @@ impl Tunnel {
     }
 
     /// The way down: what a peer sends, until there is no more or the budget is used.
-    pub fn down(&mut self, index: u16, batch: &mut Batch, turn: &mut Turn) -> Result<(), Gone> {
+    pub fn down(&mut self, index: u16, hands: &mut Hands, turn: &mut Turn) -> Result<(), Gone> {
         let mut budget = BUDGET;
         while budget > 0 {
             let Some(peer) = self.peers.get(usize::from(index)) else { return Ok(()) };
-            match peer.socket().receive(batch) {
+            match peer.socket().receive(&mut hands.batch) {
                 Ok(Some(from)) => {
-                    let cost = self.down_batch(index, batch, from, turn)?;
+                    let cost = self.down_batch(index, from, hands, turn)?;
                     budget = budget.saturating_sub(cost);
                 }
                 Ok(None) => return Ok(()),
@@ -154,45 +152,56 @@ impl Tunnel {
     fn down_batch(
         &mut self,
         index: u16,
-        batch: &Batch,
         from: SocketAddr,
+        hands: &mut Hands,
         turn: &mut Turn,
     ) -> Result<usize, Gone> {
+        let Hands { batch, coalescer } = hands;
+        let joining = joining(self.config.uncut);
         let mut cost = 0;
         for datagram in batch.datagrams() {
             cost += datagram.len().max(LEAST);
-            let Some(peer) = self.peers.get_mut(usize::from(index)) else { continue };
-            if let Some(len) = peer.receive(datagram, from, turn) {
-                self.down_one(index, len, turn)?;
+            if !coalescer.is_open(datagram.len()) {
+                self.hand_over(coalescer)?;
+            }
+            let write = |room: &mut [u8]| self.open(index, datagram, from, room, turn);
+            if coalescer.fill(joining, write) == Filled::Waits {
+                self.hand_over(coalescer)?;
+                coalescer.take_waiting(joining);
             }
         }
         // Nothing waits for a batch that may come late.
-        self.hand_over(turn)?;
+        self.hand_over(coalescer)?;
         Ok(cost)
     }
 
-    /// Takes a peer's inner packet for the device, when its source is the peer's to use.
-    fn down_one(&mut self, index: u16, len: usize, turn: &mut Turn) -> Result<(), Gone> {
-        let Some(header) = Header::parse(&turn.inner[..len]) else {
+    /// Writes a peer's inner packet to the room and gives its length, when there is one whose
+    /// source is the peer's to use.
+    fn open(
+        &mut self,
+        index: u16,
+        datagram: &[u8],
+        from: SocketAddr,
+        room: &mut [u8],
+        turn: &mut Turn,
+    ) -> Option<usize> {
+        let peer = self.peers.get_mut(usize::from(index))?;
+        let len = peer.receive(datagram, from, room, turn)?;
+        let Some(header) = Header::parse(&room[..len]) else {
             self.traffic.drops.invalid += 1;
-            return Ok(());
+            return None;
         };
         if self.routes.peer_for(header.source) != Some(index) {
             self.traffic.drops.source += 1;
-            return Ok(());
+            return None;
         }
-        let joining = joining(self.config.uncut);
-        if !turn.coalescer.take(&turn.inner[..header.len], joining) {
-            self.hand_over(turn)?;
-            turn.coalescer.take(&turn.inner[..header.len], joining);
-        }
-        Ok(())
+        Some(header.len)
     }
 
     /// Gives what was taken to the device. Afterwards nothing is left of it, whatever happened:
     /// the next who takes packets may be another tunnel.
-    fn hand_over(&mut self, turn: &mut Turn) -> Result<(), Gone> {
-        let Some((frame, carried)) = turn.coalescer.finish() else { return Ok(()) };
+    fn hand_over(&mut self, coalescer: &mut Coalescer) -> Result<(), Gone> {
+        let Some((frame, carried)) = coalescer.finish() else { return Ok(()) };
         match self.device.write(frame)? {
             Written::Taken => self.traffic.rx.count(carried.packets, carried.bytes),
             Written::Refused => self.traffic.drops.io += carried.packets as u64,

@@ -41,6 +41,11 @@ impl Tunnels {
         self.slots.get(&tunnel).copied()
     }
 
+    /// Every tunnel's slot, in no special order.
+    pub fn slots(&self) -> impl Iterator<Item = u64> {
+        self.by_slot.keys().copied()
+    }
+
     /// A tunnel and its slot.
     pub fn find(&mut self, tunnel: TunnelId) -> Result<(u64, &mut Tunnel), TunnelError> {
         let slot = self.slot(tunnel).ok_or(TunnelError::NoTunnel { tunnel })?;

@@ -2,6 +2,8 @@
 
 use std::time::Instant;
 
+use egress_linux::udp_batch::Batch;
+
 use crate::coalesce::Coalescer;
 use crate::outbox::Outbox;
 use crate::packet::ROOM;
@@ -12,14 +14,12 @@ use crate::protocol::Event;
 pub struct Turn {
     /// When the turn began.
     pub now: Instant,
-    /// An inner packet, and whatever boringtun makes of a datagram.
+    /// An inner packet on its way up.
     pub inner: Box<[u8]>,
     /// A datagram of boringtun's own.
     pub outer: Box<[u8]>,
     /// Datagrams for one peer.
     pub outbox: Outbox,
-    /// Packets for the device.
-    pub coalescer: Coalescer,
     /// What control should hear.
     pub news: Vec<Event>,
 }
@@ -29,13 +29,21 @@ impl Turn {
     /// panics where its output does not fit.
     pub fn new(now: Instant) -> Self {
         let buffer = || vec![0; ROOM].into_boxed_slice();
-        Self {
-            now,
-            inner: buffer(),
-            outer: buffer(),
-            outbox: Outbox::new(),
-            coalescer: Coalescer::new(),
-            news: Vec::new(),
-        }
+        Self { now, inner: buffer(), outer: buffer(), outbox: Outbox::new(), news: Vec::new() }
+    }
+}
+
+/// What holds packets on their way down.
+pub struct Hands {
+    /// As they came from a socket.
+    pub batch: Batch,
+    /// As they go to the device. Between two batches it is empty.
+    pub coalescer: Coalescer,
+}
+
+impl Hands {
+    /// Empty ones.
+    pub fn new() -> Self {
+        Self { batch: Batch::new(), coalescer: Coalescer::new() }
     }
 }

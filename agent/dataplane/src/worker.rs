@@ -5,7 +5,6 @@ use std::os::fd::OwnedFd;
 use std::sync::mpsc::{Receiver, Sender, TryRecvError};
 use std::time::{Duration, Instant};
 
-use egress_linux::udp_batch::Batch;
 use rustix::io;
 
 use crate::bell::Bell;
@@ -17,10 +16,14 @@ use crate::socket::Socket;
 use crate::tunnel::Tunnel;
 use crate::tunnel_error::TunnelError;
 use crate::tunnels::Tunnels;
-use crate::turn::Turn;
+use crate::turn::{Hands, Turn};
 
 const TICK_BUSY: Duration = Duration::from_millis(250);
 const TICK_IDLE: Duration = Duration::from_secs(1);
+/// Between two looks at the descriptors so many tunnels have their tick, and so many orders are
+/// carried out. Each may take a handshake's 0.1 ms, and packets wait meanwhile.
+const TICKS_AT_ONCE: usize = 32;
+const ORDERS_AT_ONCE: usize = 16;
 
 /// Its ends of the channels to and from the server.
 pub struct Ends {
@@ -44,8 +47,10 @@ pub struct Worker {
     /// What comes from a device.
     frame: Box<[u8]>,
     /// What comes from a socket.
-    batch: Batch,
+    hands: Hands,
     next_tick: Instant,
+    /// Slots of the tunnels whose tick is due.
+    due: Vec<u64>,
     busy: bool,
 }
 
@@ -68,8 +73,9 @@ impl Worker {
             tunnels: Tunnels::default(),
             turn: Turn::new(now),
             frame: vec![0; FRAME_MAX].into_boxed_slice(),
-            batch: Batch::new(),
+            hands: Hands::new(),
             next_tick: now + TICK_IDLE,
+            due: Vec::new(),
             busy: false,
         })
     }
@@ -84,8 +90,7 @@ impl Worker {
     fn work(&mut self) -> io::Result<()> {
         let mut server = Server::There;
         while server == Server::There {
-            let wait = self.next_tick.saturating_duration_since(Instant::now());
-            self.poller.wait(wait)?;
+            self.poller.wait(self.patience())?;
             self.turn.now = Instant::now();
             while let Some(ready) = self.poller.next() {
                 match ready.source {
@@ -99,11 +104,17 @@ impl Worker {
         Ok(())
     }
 
+    /// How long nothing has to be done of itself.
+    fn patience(&self) -> Duration {
+        let wait = self.next_tick.saturating_duration_since(Instant::now());
+        if self.due.is_empty() { wait } else { Duration::ZERO }
+    }
+
     fn carry(&mut self, slot: u64, ready: Ready) {
         // A tunnel that was removed in this round may still have a descriptor ready.
         let Some(tunnel) = self.tunnels.get_mut(slot) else { return };
         let carried = match ready.source {
-            Source::Peer { index, .. } => tunnel.down(index, &mut self.batch, &mut self.turn),
+            Source::Peer { index, .. } => tunnel.down(index, &mut self.hands, &mut self.turn),
             Source::Device { .. } if ready.failed => Err(Gone),
             Source::Device { .. } | Source::Bell => tunnel.up(&mut self.frame, &mut self.turn),
         };
@@ -122,14 +133,17 @@ impl Worker {
     }
 
     fn tick_when_due(&mut self) {
-        if self.turn.now < self.next_tick {
-            return;
+        if self.due.is_empty() && self.turn.now >= self.next_tick {
+            self.due.extend(self.tunnels.slots());
+            self.next_tick = self.turn.now + if self.busy { TICK_BUSY } else { TICK_IDLE };
+            self.busy = false;
         }
-        for tunnel in self.tunnels.iter_mut() {
-            self.busy |= tunnel.tick(&mut self.turn);
+        for _ in 0..TICKS_AT_ONCE {
+            let Some(slot) = self.due.pop() else { return };
+            if self.tunnels.get_mut(slot).is_some_and(|tunnel| tunnel.tick(&mut self.turn)) {
+                self.quicken();
+            }
         }
-        self.next_tick = self.turn.now + if self.busy { TICK_BUSY } else { TICK_IDLE };
-        self.busy = false;
     }
 
     fn publish(&mut self) {
@@ -146,13 +160,16 @@ impl Worker {
 
     fn obey(&mut self) -> Server {
         self.ends.orders_bell.hush();
-        loop {
+        for _ in 0..ORDERS_AT_ONCE {
             match self.ends.orders.try_recv() {
                 Ok(order) => self.carry_out(order),
                 Err(TryRecvError::Empty) => return Server::There,
                 Err(TryRecvError::Disconnected) => return Server::Gone,
             }
         }
+        // There may be more.
+        self.ends.orders_bell.ring();
+        Server::There
     }
 
     fn carry_out(&mut self, order: Order) {

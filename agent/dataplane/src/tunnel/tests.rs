@@ -20,7 +20,7 @@ struct Near {
     tunnel: Tunnel,
     turn: Turn,
     frame: Box<[u8]>,
-    batch: Batch,
+    hands: Hands,
     container: OwnedFd,
 }
 
@@ -41,7 +41,7 @@ impl Near {
         let config = TunnelConfig { tunnel: 1, private_key, mtu: MTU, uncut, burst, peers };
         let tunnel = Tunnel::new(config, vec![device, socket]).unwrap();
         let frame = vec![0; FRAME_MAX].into_boxed_slice();
-        Self { tunnel, turn: Turn::new(Instant::now()), frame, batch: Batch::new(), container }
+        Self { tunnel, turn: Turn::new(Instant::now()), frame, hands: Hands::new(), container }
     }
 
     fn address(&self) -> SocketAddr {
@@ -51,7 +51,7 @@ impl Near {
     }
 
     fn down(&mut self) {
-        self.tunnel.down(0, &mut self.batch, &mut self.turn).unwrap();
+        self.tunnel.down(0, &mut self.hands, &mut self.turn).unwrap();
     }
 
     /// The container sends a packet.

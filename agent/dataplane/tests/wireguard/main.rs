@@ -20,6 +20,7 @@ mod lab;
 mod moving;
 mod process;
 mod scene;
+mod sharing;
 mod traffic;
 
 use std::process::ExitCode;
@@ -43,7 +44,7 @@ fn main() -> ExitCode {
         Some(process::STRANGER) => process::be_a_stranger(),
         Some(_) | None => {
             lab::enter_a_host_of_our_own();
-            let tests = [carrying::tests(), moving::tests(), process::tests()];
+            let tests = [carrying::tests(), moving::tests(), process::tests(), sharing::tests()];
             let tests = tests.into_iter().flatten().collect();
             libtest_mimic::run(&Arguments::from_args(), tests).exit_code()
         }
