@@ -4,9 +4,10 @@ use std::time::{Duration, Instant};
 
 /// boringtun repeats an initiation after `REKEY_TIMEOUT`, to the moment.
 const REPEAT: Duration = Duration::from_secs(5);
-/// It asks for new keys after `REKEY_AFTER_TIME`, by a clock that is as late as its last tick.
-const REKEY: Duration = Duration::from_secs(120);
-const TICK_MOST: Duration = Duration::from_secs(1);
+/// It asks for new keys after `REKEY_AFTER_TIME`.
+const REKEY: Duration = Duration::from_mins(2);
+/// Or that much earlier: its clock is as late as its last tick was.
+const REKEY_EARLIEST: Duration = Duration::from_secs(119);
 /// Over how long that is spread. A worker ticks four times a second, so that the 333 ms of the
 /// `WireGuard` paper would spread nothing; and a keepalive, which is put off too, must come within
 /// the 5 s that a peer grants it.
@@ -41,7 +42,7 @@ impl Jitter {
     /// A handshake was completed: the next one is spread.
     pub fn completed(&mut self, now: Instant) {
         let to = now + REKEY + self.chance();
-        (self.repeat, self.rekey) = (None, Some(Pause { from: now + REKEY - TICK_MOST, to }));
+        (self.repeat, self.rekey) = (None, Some(Pause { from: now + REKEY_EARLIEST, to }));
     }
 
     /// Whether the timers stand still now.
@@ -98,11 +99,12 @@ mod tests {
         let mut jitter = Jitter::new(1);
         assert!(!jitter.holds(start));
         jitter.initiated(start);
-        assert!(!jitter.holds(start + REPEAT - MILLISECOND));
+        assert!(!jitter.holds(start + 4999 * MILLISECOND));
         assert!(!jitter.holds(start + REPEAT + SPREAD));
         jitter.completed(start + REPEAT);
         assert!(!jitter.holds(start + REPEAT + MILLISECOND), "it was answered");
-        assert!(jitter.holds(start + REPEAT + REKEY - MILLISECOND), "boringtun's clock is early");
+        let early = start + REPEAT + REKEY_EARLIEST;
+        assert!(jitter.holds(early) && jitter.holds(early + SPREAD));
         assert!(!jitter.holds(start + REPEAT + REKEY + SPREAD));
     }
 }
