@@ -17,9 +17,9 @@ endif
 help:
 	@echo 'make demo    a container, a gateway and a pulled plug, on this machine alone'
 	@echo 'make test    every test, and every example configuration checked'
-	@echo 'make bench   attaches one after another and at once, timed'
+	@echo 'make bench   attaches one after another and at once, much data, kills, rekeys: timed'
 	@echo 'make lint    format, clippy, documentation'
-	@echo 'make fuzz    what there is to fuzz'
+	@echo 'make fuzz    every parser and the packet path, a minute each (SECONDS_EACH=60)'
 	@echo 'make setup   only install what the others need'
 	@echo 'make clean   remove what was built'
 
@@ -31,6 +31,7 @@ demo:
 test:
 	@scripts/setup test
 	cargo test --workspace --no-fail-fast
+	EGRESS_TEST_OFFLOAD=off cargo test --test it -- leaks:: roaming:: survival:: traffic::
 	scripts/check-configs
 
 bench:
@@ -40,10 +41,11 @@ bench:
 lint:
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets -- -D warnings
+	cargo clippy --manifest-path fuzz/Cargo.toml --target-dir $(TARGET) --no-default-features -- -D warnings
 	RUSTDOCFLAGS='-D warnings' cargo doc --workspace --no-deps
 
 fuzz:
-	@echo 'There are no fuzz targets yet. The parsers have property tests: PROPTEST_CASES=100000 cargo test -p egress-core'
+	scripts/fuzz $(or $(SECONDS_EACH),60)
 
 setup:
 	@scripts/setup test
