@@ -50,11 +50,13 @@ impl<'a> Agent<'a> {
         Self::start_with(lab, "")
     }
 
-    /// Starts it with more lines of `agent.toml`.
+    /// Starts it with more lines of `agent.toml`. Packets pass one by one where
+    /// `EGRESS_TEST_OFFLOAD=off`.
     pub fn start_with(lab: &'a Lab, config: &str) -> Self {
         let own = format!("run_dir = \"{RUN_DIR}\"\nstate_dir = \"{STATE_DIR}\"\n");
         let openvpn = if config.contains("[openvpn]") { String::new() } else { own_users() };
-        fs::write(CONFIG, format!("{own}{config}\n{openvpn}\n[log]\nlevel = \"debug\"\n"))
+        let offload = offload_wanted();
+        fs::write(CONFIG, format!("{own}{config}\n{openvpn}\n{offload}[log]\nlevel = \"debug\"\n"))
             .expect("write agent.toml");
         let agent = Self {
             lab,
@@ -263,6 +265,15 @@ fn own_users() -> String {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     let uid_first = 1_900_000_000 + NEXT.fetch_add(1, Ordering::Relaxed) * 64;
     format!("[openvpn]\nuid_first = {uid_first}\nuid_count = 64\n")
+}
+
+/// Lines for `agent.toml` where tests are run without offloads.
+fn offload_wanted() -> &'static str {
+    match std::env::var("EGRESS_TEST_OFFLOAD").as_deref() {
+        Ok("off") => "[wireguard]\noffload = \"off\"\n",
+        Ok(other) => panic!("EGRESS_TEST_OFFLOAD={other}: expected off"),
+        Err(_) => "",
+    }
 }
 
 fn launch() -> Process {

@@ -50,7 +50,8 @@ impl Client {
 /// Which program is the far end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Program {
-    /// The `wireguard-go` of the distribution.
+    /// The `wireguard-go` of the distribution, or what `EGRESS_FAR_END` names: a program that
+    /// takes the same arguments.
     WireguardGo,
     /// The device of the boringtun crate, in threads of the test.
     Boringtun,
@@ -122,7 +123,10 @@ impl WireguardPeer {
         let (name, namespace) = (self.device(), &self.gateway.namespace);
         self.running = Some(match self.program {
             Program::WireguardGo => {
-                let mut command = namespace.command("wireguard-go");
+                let program = std::env::var("EGRESS_FAR_END");
+                let mut command = namespace.command(program.as_deref().unwrap_or("wireguard-go"));
+                // What boringtun-cli needs to stay who it is.
+                command.env("WG_SUDO", "1");
                 Running::WireguardGo(Process::start(command.args(["-f", &name])))
             }
             Program::Boringtun => {
