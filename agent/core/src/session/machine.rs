@@ -244,53 +244,31 @@ impl Machine {
     }
 
     fn given(&mut self) {
-        match self.phase {
-            Phase::Handshaking => self.enter(Phase::Configuring, Action::Configure),
-            Phase::Open => {
-                // Its addresses may be others: nothing leaves before the device has them.
-                self.state = SessionState::Reconnecting;
-                self.reason = Some(reasons::connected_anew());
-                self.enter(Phase::Configuring, Action::Close);
-                self.push(Action::Configure);
-            }
-            Phase::Adopting
-            | Phase::Sealing
-            | Phase::Claiming
-            | Phase::Raising
-            | Phase::Configuring
-            | Phase::Opening
-            | Phase::Resealing
-            | Phase::Waiting
-            | Phase::Unwinding(_)
-            | Phase::Resting => {}
+        if self.phase == Phase::Open {
+            // Its addresses may be others: nothing leaves before the device has them.
+            self.state = SessionState::Reconnecting;
+            self.reason = Some(reasons::connected_anew());
+            self.push(Action::Close);
+        }
+        if self.phase == Phase::Open || self.phase == Phase::Handshaking {
+            self.enter(Phase::Configuring, Action::Configure);
         }
     }
 
     fn lost(&mut self, reason: Reason) {
-        match self.phase {
-            Phase::Open => {
-                self.state = SessionState::Reconnecting;
-                self.reason = Some(reason);
-                self.enter(Phase::Resealing, Action::Close);
-            }
+        let connecting = self.phase == Phase::Handshaking;
+        let attaching = connecting && self.deadline.is_some();
+        if self.phase == Phase::Open {
+            self.state = SessionState::Reconnecting;
+            self.reason = Some(reason);
+            self.enter(Phase::Resealing, Action::Close);
+        } else if attaching && reason.code == Code::EndpointUnresolved {
             // A name that leads nowhere will not lead anywhere within a deadline.
-            Phase::Handshaking
-                if self.deadline.is_some() && reason.code == Code::EndpointUnresolved =>
-            {
-                self.block(reason);
-            }
-            Phase::Handshaking if self.deadline.is_some() => self.trouble = Some(reason),
-            Phase::Handshaking => self.reason = Some(reason),
-            Phase::Adopting
-            | Phase::Sealing
-            | Phase::Claiming
-            | Phase::Raising
-            | Phase::Configuring
-            | Phase::Opening
-            | Phase::Resealing
-            | Phase::Waiting
-            | Phase::Unwinding(_)
-            | Phase::Resting => {}
+            self.block(reason);
+        } else if attaching {
+            self.trouble = Some(reason);
+        } else if connecting {
+            self.reason = Some(reason);
         }
     }
 
