@@ -1,44 +1,25 @@
 //! OpenVPN sessions through the API: the same words as for WireGuard.
 
-use std::io::{Read, Write};
-use std::net::{IpAddr, Shutdown, SocketAddr};
+use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use egress_core::api::{Code, Health, SessionState};
 use serde_json::json;
 
 use crate::harness::container::Container;
-use crate::harness::internet::{SINK, SOURCE, digest, fill_digest, send_fill};
+use crate::harness::internet::fill_digest;
 use crate::harness::lab::{HOST_V4, RESOLVER_V4, SERVER_V4, SERVER_V6, in_lab};
 use crate::harness::openvpn_server::{Carrier, Options, PASSWORD};
 use crate::harness::openvpn_world::{OpenvpnWorld, credential};
-use crate::harness::probe::{self, ping};
+use crate::harness::probe::ping;
 use crate::harness::scene::Scene;
+use crate::harness::transfer::{download, upload};
 use crate::harness::verdict::Canary;
 use crate::harness::wait;
 use crate::harness::world::{gateway_id, request, session_id};
 
 const LIMIT: Duration = Duration::from_mins(1);
 const LENGTH: u64 = 100_000_000;
-
-fn upload(container: &Container, server: IpAddr) -> [u8; 32] {
-    container.run(|| {
-        let mut stream = probe::connect(SocketAddr::new(server, SINK), LIMIT).expect("connect");
-        send_fill(&mut stream, LENGTH).expect("send");
-        stream.shutdown(Shutdown::Write).expect("end");
-        let mut hash = [0; 32];
-        stream.read_exact(&mut hash).expect("the far side answers with what it got");
-        hash
-    })
-}
-
-fn download(container: &Container, server: IpAddr) -> (u64, [u8; 32]) {
-    container.run(|| {
-        let mut stream = probe::connect(SocketAddr::new(server, SOURCE), LIMIT).expect("connect");
-        stream.write_all(&LENGTH.to_be_bytes()).expect("ask");
-        digest(&stream).expect("receive")
-    })
-}
 
 #[test]
 fn a_hundred_megabytes_arrive_whole_each_way_and_a_detach_says_goodbye() {
@@ -49,10 +30,14 @@ fn a_hundred_megabytes_arrive_whole_each_way_and_a_detach_says_goodbye() {
         println!("attached in {:?}", session.timings_ms);
         let expected = fill_digest(LENGTH);
         let start = Instant::now();
-        assert_eq!(upload(&container, SERVER_V4.into()), expected, "up, IPv4");
+        assert_eq!(upload(&container, SERVER_V4.into(), LENGTH), expected, "up, IPv4");
         println!("100 MB up in {:?}", start.elapsed());
         let start = Instant::now();
-        assert_eq!(download(&container, SERVER_V6.into()), (LENGTH, expected), "down, IPv6");
+        assert_eq!(
+            download(&container, SERVER_V6.into(), LENGTH),
+            (LENGTH, expected),
+            "down, IPv6"
+        );
         println!("100 MB down in {:?}", start.elapsed());
         let tx = world.agent.metric("egress_session_tx_bytes_total", &["c-1"]);
         let rx = world.agent.metric("egress_session_rx_bytes_total", &["c-1"]);

@@ -130,6 +130,23 @@ fn a_killed_control_takes_the_session_up_on_the_same_device() {
 }
 
 #[test]
+fn a_container_that_ended_while_control_was_dead_leaves_nothing() {
+    in_lab(|lab| {
+        let mut world = OpenvpnWorld::new(lab);
+        let (container, _) = world.attached("c-1");
+        world.agent.kill_control();
+        container.destroy();
+        world.agent.start_again();
+        wait::until("nothing is left", LIMIT, || {
+            world.agent.sessions().is_empty()
+                && world.agent.live_connections() == 0
+                && world.openvpn_pids().is_empty()
+        });
+        assert_eq!(world.server.goodbyes(), 1, "openvpn told its server when control died");
+    });
+}
+
+#[test]
 fn a_restart_in_order_takes_the_session_up_on_the_same_device() {
     in_lab(|lab| {
         let mut ongoing = Ongoing::new(lab);
@@ -178,11 +195,6 @@ fn a_containers_end_is_the_end_of_its_openvpn_and_frees_its_connection() {
             wait::until("there is no session", Duration::from_secs(3), || {
                 world.agent.sessions().is_empty()
             });
-            println!(
-                "goodbyes: {}, live: {}",
-                world.server.goodbyes(),
-                world.agent.live_connections()
-            );
             // Where openvpn could not say goodbye, for as long as the server counts it.
             let took = wait::until("the connection is free", Duration::from_secs(20), || {
                 world.agent.live_connections() == 0

@@ -1,45 +1,28 @@
 //! Much traffic arrives whole.
 
-use std::io::{Read, Write};
-use std::net::{IpAddr, Shutdown, SocketAddr};
+use std::net::IpAddr;
 use std::time::Duration;
 
-use crate::harness::container::Container;
-use crate::harness::internet::{SINK, SOURCE, digest, fill_digest, send_fill};
+use crate::harness::internet::fill_digest;
 use crate::harness::lab::{SERVER_V4, SERVER_V6, in_lab};
 use crate::harness::probe;
+use crate::harness::transfer::{download, upload};
 use crate::harness::wireguard_peer::Program;
 use crate::harness::world::World;
 
-const LIMIT: Duration = Duration::from_mins(1);
 const LENGTH: u64 = 200_000_000;
-
-fn upload(container: &Container, server: IpAddr) -> [u8; 32] {
-    container.run(|| {
-        let mut stream = probe::connect(SocketAddr::new(server, SINK), LIMIT).expect("connect");
-        send_fill(&mut stream, LENGTH).expect("send");
-        stream.shutdown(Shutdown::Write).expect("end");
-        let mut hash = [0; 32];
-        stream.read_exact(&mut hash).expect("the far side answers with what it got");
-        hash
-    })
-}
-
-fn download(container: &Container, server: IpAddr) -> (u64, [u8; 32]) {
-    container.run(|| {
-        let mut stream = probe::connect(SocketAddr::new(server, SOURCE), LIMIT).expect("connect");
-        stream.write_all(&LENGTH.to_be_bytes()).expect("ask");
-        digest(&stream).expect("receive")
-    })
-}
 
 fn two_hundred_megabytes_each_way(program: Program) {
     in_lab(|lab| {
         let world = World::with(lab, 1, program, "");
         let (container, _) = world.attached("c-1");
         let expected = fill_digest(LENGTH);
-        assert_eq!(upload(&container, SERVER_V4.into()), expected, "up, IPv4");
-        assert_eq!(download(&container, SERVER_V6.into()), (LENGTH, expected), "down, IPv6");
+        assert_eq!(upload(&container, SERVER_V4.into(), LENGTH), expected, "up, IPv4");
+        assert_eq!(
+            download(&container, SERVER_V6.into(), LENGTH),
+            (LENGTH, expected),
+            "down, IPv6"
+        );
         let tx = world.agent.metric("egress_session_tx_bytes_total", &["c-1"]);
         let rx = world.agent.metric("egress_session_rx_bytes_total", &["c-1"]);
         assert!(tx > 2e8 && rx > 2e8, "counted {tx} bytes up, {rx} down");

@@ -277,7 +277,18 @@ fn offload_wanted() -> &'static str {
 }
 
 fn launch() -> Process {
-    Process::start(host_command(PROGRAM).args(["--config", CONFIG]))
+    let mut command = host_command("setpriv");
+    command.args(["--no-new-privs", "--bounding-set", &unit_capabilities(), "--", PROGRAM]);
+    Process::start(command.args(["--config", CONFIG]))
+}
+
+/// What the systemd unit leaves to the daemon, as `setpriv` reads it.
+fn unit_capabilities() -> String {
+    let unit = include_str!("../../../systemd/egress-agent.service");
+    let set = unit.lines().find_map(|line| line.strip_prefix("CapabilityBoundingSet="));
+    let names = set.expect("the unit bounds capabilities").split(' ');
+    let names = names.map(|name| name.strip_prefix("CAP_").expect("it names capabilities"));
+    names.fold("-all".to_owned(), |all, name| format!("{all},+{}", name.to_lowercase()))
 }
 
 fn uid_of(pid: i32) -> Option<u32> {

@@ -23,6 +23,7 @@ pub mod responders;
 pub mod scene;
 pub mod sniffer;
 pub mod traffic;
+pub mod transfer;
 pub mod verdict;
 pub mod wait;
 pub mod wireguard_peer;
