@@ -63,6 +63,8 @@ pub enum Input {
     Ended {
         /// The last line of its output, if there was any.
         words: String,
+        /// It came to its own end, and was not killed.
+        by_itself: bool,
     },
 }
 
@@ -162,6 +164,8 @@ pub struct Machine {
     attempt: Option<Attempt>,
     /// What the process's device is to have.
     pushed: Option<Pushed>,
+    /// The process has been asked to end while it was connected.
+    taking_leave: bool,
     /// A server counts a session of ours, and for so long if it goes silent.
     counted: Option<Duration>,
     /// When the present step has taken too long.
@@ -209,6 +213,7 @@ impl Machine {
             next: None,
             attempt: None,
             pushed: None,
+            taking_leave: false,
             counted: None,
             limit: None,
             trouble: None,
@@ -245,6 +250,7 @@ impl Machine {
 
     /// Nothing more is to be tried; a process ends.
     pub fn stop(&mut self) {
+        self.taking_leave |= matches!(self.phase, Phase::Connected(_));
         self.phase = Phase::Over;
         (self.limit, self.trouble, self.wake, self.next) = (None, None, None, None);
         self.end();
@@ -258,7 +264,7 @@ impl Machine {
             Input::Started => self.started(now),
             Input::NotStarted(reason) => self.failed(reason, now),
             Input::Said(message) => self.said(message, now),
-            Input::Ended { words } => self.ended(&words, now),
+            Input::Ended { words, by_itself } => self.ended(&words, by_itself, now),
         }
     }
 
@@ -378,8 +384,12 @@ impl Machine {
         }
     }
 
-    fn ended(&mut self, words: &str, now: Instant) {
+    fn ended(&mut self, words: &str, by_itself: bool, now: Instant) {
         (self.process, self.pushed) = (None, None);
+        // It told the server before it ended, even if it could not tell us any more.
+        if by_itself && self.taking_leave {
+            self.counted = None;
+        }
         match self.phase {
             Phase::Over | Phase::Waiting | Phase::Resolving => {}
             Phase::Starting => match self.next.take() {

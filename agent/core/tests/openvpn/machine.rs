@@ -6,11 +6,12 @@ use std::time::{Duration, Instant};
 
 use egress_core::api::{Code, Reason};
 use egress_core::openvpn::machine::{Action, Farewell, Input, Machine, News, Setup};
-use egress_core::openvpn::management::{Command, Message, Parser, Signal};
+use egress_core::openvpn::management::{Command, Message, Parser, Signal, StateName};
 use egress_core::openvpn::{Address, Login, Protocol, Transport};
 use egress_core::secret::Secret;
+use proptest::prelude::*;
 
-use crate::dialogues::messages;
+use crate::dialogues::{DIALOGUES, messages};
 use crate::profiles::parsed;
 
 const PROFILE: &str = "client\ndev tun\nauth-user-pass\nremote-cert-tls server\n\
@@ -85,7 +86,7 @@ impl Tunnel {
     }
 
     fn end(&mut self, words: &str) {
-        self.hear(Input::Ended { words: words.to_owned() });
+        self.hear(Input::Ended { words: words.to_owned(), by_itself: true });
     }
 
     fn pass(&mut self, time: Duration) {
@@ -508,6 +509,26 @@ fn a_server_counts_a_session_until_it_was_told_that_it_is_over() {
 }
 
 #[test]
+fn an_openvpn_that_was_not_killed_has_said_goodbye_though_we_did_not_hear_it() {
+    for by_itself in [true, false] {
+        let mut tunnel = Tunnel::begun(1);
+        tunnel.connect();
+        tunnel.machine.stop();
+        tunnel.settle();
+        tunnel.hear(Input::Ended { words: String::new(), by_itself });
+        assert_eq!(tunnel.machine.farewell() == Farewell::Told, by_itself);
+    }
+    // One that was not connected when it was asked to end tells nobody.
+    let mut tunnel = Tunnel::begun(1);
+    tunnel.connect();
+    tunnel.pass(Duration::from_mins(1));
+    tunnel.say(">STATE:1,RECONNECTING,ping-restart,,,,,\r\n>HOLD:Waiting for hold release:1\r\n");
+    tunnel.machine.stop();
+    tunnel.end("");
+    assert_ne!(tunnel.machine.farewell(), Farewell::Told);
+}
+
+#[test]
 fn a_device_whose_namespace_has_ended_ends_the_tunnel() {
     let mut tunnel = Tunnel::begun(1);
     tunnel.connect();
@@ -544,24 +565,110 @@ fn a_server_that_gives_what_no_device_can_have_is_refused() {
     assert_eq!(tunnel.refused().code, Code::OpenvpnFailed);
 }
 
-/// Whatever openvpn says in whatever order, no password goes out twice after a refusal, no process
-/// is started beside another one, and every wait has an end.
-#[test]
-fn no_dialogue_confuses_it() {
-    for (name, _) in crate::dialogues::DIALOGUES {
-        let mut tunnel = Tunnel::begun(2);
-        for message in messages(name) {
-            tunnel.hear(Input::Said(message));
-            tunnel.pass(Duration::from_millis(100));
-            assert!(tunnel.started.len() <= tunnel.ended + 1, "{name}");
+/// What may happen next, in a sensible order or in none.
+#[derive(Debug, Clone)]
+enum Step {
+    /// Some message of some dialogue.
+    Say(usize, usize),
+    /// What was asked for comes true: a process runs or has ended, addresses are found.
+    Comply,
+    /// The process dies.
+    Die,
+    Pass(u64),
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        6 => (any::<usize>(), any::<usize>()).prop_map(|(name, index)| Step::Say(name, index)),
+        4 => Just(Step::Comply),
+        1 => Just(Step::Die),
+        1 => (0..40_000_u64).prop_map(Step::Pass),
+    ]
+}
+
+/// What the supervisor has been asked for and has not done yet.
+#[derive(Debug, Default)]
+struct Owed {
+    addresses: bool,
+    start: bool,
+    end: bool,
+    runs: bool,
+    refused: bool,
+}
+
+impl Owed {
+    fn take(&mut self, machine: &mut Machine) {
+        while let Some(action) = machine.poll_action() {
+            assert!(!self.refused || matches!(action, Action::End), "after a refusal: {action:?}");
+            match action {
+                Action::Resolve => self.addresses = true,
+                Action::Start(_) => {
+                    assert!(!self.start && !self.runs, "two processes at one time");
+                    self.start = true;
+                }
+                Action::End => {
+                    assert!(self.runs && !self.end, "ends what does not run, or twice");
+                    self.end = true;
+                }
+                Action::Send(_) => assert!(self.runs, "talks to nobody"),
+                Action::Tell(News::Refused(_) | News::DeviceGone) => self.refused = true,
+                Action::Tell(_) => {}
+            }
         }
-        let waits = tunnel.machine.poll_timeout().is_some();
-        let connected = matches!(tunnel.told.last(), Some(News::Connected { .. }));
-        let works = tunnel.ended > 0 || tunnel.looked_up > 1;
-        assert!(
-            waits || connected || works || tunnel.machine.is_over(),
-            "{name}: {told:?}",
-            told = tunnel.told
-        );
+    }
+
+    fn comply(&mut self, machine: &mut Machine, now: Instant) {
+        if std::mem::take(&mut self.addresses) {
+            machine.handle(Input::Resolved(vec![address(1), address(2)]), now);
+        } else if std::mem::take(&mut self.start) {
+            self.runs = true;
+            machine.handle(Input::Started, now);
+        } else if self.end {
+            self.die(machine, now);
+        }
+    }
+
+    fn die(&mut self, machine: &mut Machine, now: Instant) {
+        if std::mem::take(&mut self.runs) {
+            self.end = false;
+            machine.handle(Input::Ended { words: String::new(), by_itself: true }, now);
+        }
+    }
+}
+
+proptest! {
+    /// Whatever openvpn says in whatever order, no process is started beside another one, nothing
+    /// is said or tried after a refusal, and what is not connected has something that it waits for.
+    #[test]
+    fn nothing_that_is_said_confuses_it(steps in prop::collection::vec(step(), 1..200)) {
+        let login = Login { username: "alice".to_owned(), password: Secret::new("x".to_owned()) };
+        let challenge = Some(Secret::new("1".to_owned()));
+        let setup = Setup { login: Some(login), challenge, split: false, seed: 3 };
+        let mut machine = Machine::new(&with_ca(PROFILE), setup);
+        let (mut owed, mut now) = (Owed::default(), start());
+        owed.take(&mut machine);
+        let mut connected = false;
+        for step in steps {
+            match step {
+                Step::Say(name, index) if owed.runs => {
+                    let said = messages(DIALOGUES[name % DIALOGUES.len()].0);
+                    let message = said[index % said.len()].clone();
+                    if let Message::State(state) = &message {
+                        connected = state.name == StateName::Connected;
+                    }
+                    machine.handle(Input::Said(message), now);
+                }
+                Step::Say(..) => {}
+                Step::Comply => owed.comply(&mut machine, now),
+                Step::Die => owed.die(&mut machine, now),
+                Step::Pass(ms) => {
+                    now += Duration::from_millis(ms);
+                    machine.handle_timeout(now);
+                }
+            }
+            owed.take(&mut machine);
+            let waits = machine.poll_timeout().is_some() || owed.addresses || owed.start || owed.end;
+            prop_assert!(waits || connected || owed.refused || machine.is_over(), "{machine:?}");
+        }
     }
 }

@@ -77,7 +77,10 @@ pub enum Event {
     /// It said something.
     Said(Vec<Message>),
     /// It has ended, and said all that it had to say.
-    Ended,
+    Ended {
+        /// It was not killed.
+        by_itself: bool,
+    },
 }
 
 impl Process {
@@ -148,7 +151,7 @@ impl Process {
                 }
                 event = self.next() => match event {
                     Event::Said(_) => {}
-                    Event::Ended => return Err(io::Error::other(self.lament())),
+                    Event::Ended { .. } => return Err(io::Error::other(self.lament())),
                 },
             }
         }
@@ -159,8 +162,9 @@ impl Process {
         loop {
             if self.dead && self.stream.is_none() && self.output.is_none() {
                 // It has ended, so this does not wait.
-                let _ = self.child.wait();
-                return Event::Ended;
+                let status = self.child.wait();
+                let by_itself = status.is_ok_and(|status| status.code().is_some());
+                return Event::Ended { by_itself };
             }
             tokio::select! {
                 read = read(&mut self.stream, &mut self.buffer) => match read {

@@ -141,7 +141,7 @@ impl Supervisor {
                         self.heard(message);
                     }
                 }
-                Next::Process(Event::Ended) => self.ended(),
+                Next::Process(Event::Ended { by_itself }) => self.ended(by_itself),
                 Next::Started(started) => self.started(started),
                 Next::Found(found) => self.found(found),
                 Next::Time => self.machine.handle_timeout(Instant::now()),
@@ -260,11 +260,11 @@ impl Supervisor {
         self.machine.handle(Input::Said(message), Instant::now());
     }
 
-    fn ended(&mut self) {
+    fn ended(&mut self, by_itself: bool) {
         let words = self.process.take().map(|process| process.words()).unwrap_or_default();
         self.kill_at = None;
         self.former = self.counters.read();
-        self.machine.handle(Input::Ended { words }, Instant::now());
+        self.machine.handle(Input::Ended { words, by_itself }, Instant::now());
     }
 
     fn kill(&mut self) {
