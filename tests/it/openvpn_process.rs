@@ -120,6 +120,23 @@ fn a_server_that_restarts_is_connected_to_again_whatever_address_it_gives() {
 }
 
 #[test]
+fn a_server_that_says_goodbye_is_connected_to_when_it_is_back() {
+    in_lab(|lab| {
+        let more = "explicit-exit-notify 1\n".to_owned();
+        let options = Options { more, ..Options::default() };
+        let mut server = OpenvpnServer::start(&lab.gateway(0), options);
+        let mut client = Client::new();
+        let mut tunnel = client.start(&server.profile(), &Who::default());
+        tunnel.connected();
+        server.terminate();
+        let reason = tunnel.down();
+        assert_eq!(reason.code, Code::ServerPushedExit, "{reason:?}");
+        server.restart();
+        tunnel.connected();
+    });
+}
+
+#[test]
 fn every_transport_and_every_key_is_spoken() {
     in_lab(|lab| {
         let gateway = lab.gateway(0);

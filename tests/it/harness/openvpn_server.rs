@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use nix::sys::signal::Signal;
 
 use super::lab::{Gateway, RESOLVER_V4};
 use super::openvpn_pki::{Age, Authority, Identity, client_key, shared_key};
@@ -200,6 +201,14 @@ impl OpenvpnServer {
     /// Has it prove itself with another certificate, from the next start on.
     pub fn set_identity(&mut self, identity: Identity) {
         self.identity = identity;
+    }
+
+    /// Asks it to end.
+    pub fn terminate(&mut self) {
+        if let Some(mut process) = self.process.take() {
+            process.signal(Signal::SIGTERM);
+            process.wait(SOON);
+        }
     }
 
     /// Has clients get addresses of another network, from the next start on.

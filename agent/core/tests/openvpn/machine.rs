@@ -588,6 +588,7 @@ fn step() -> impl Strategy<Value = Step> {
 
 /// What the supervisor has been asked for and has not done yet.
 #[derive(Debug, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "each is one thing that is owed or not")]
 struct Owed {
     addresses: bool,
     start: bool,

@@ -6,7 +6,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::path::PathBuf;
 use std::process::Child;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use egress_core::openvpn::management::{Command, Message, Parser, encode};
 use egress_core::openvpn::{Address, OpenvpnConfig, Supervision, canonical};
@@ -19,11 +19,13 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt, Interest};
 use tokio::net::unix::pipe;
 use tokio::net::{UnixListener, UnixStream};
 use tokio::task::spawn_blocking;
-use tokio::time::timeout;
+use tokio::time::{sleep_until, timeout};
 use tracing::{debug, warn};
 
 /// How long a process that was started has until it connects.
 const CONNECT: Duration = Duration::from_secs(5);
+/// How long a process may live on that has closed its management interface.
+const SILENCE: Duration = Duration::from_secs(1);
 /// How long it may take to read a command.
 const READ: Duration = Duration::from_secs(1);
 /// The most bytes of its output's last line that are kept.
@@ -56,6 +58,8 @@ pub struct Process {
     stream: Option<UnixStream>,
     parser: Parser,
     buffer: Vec<u8>,
+    /// When it is killed, because it cannot be told anything any more.
+    kill_at: Option<Instant>,
     dead: bool,
 }
 
@@ -116,6 +120,7 @@ impl Process {
             stream: None,
             parser: Parser::new(),
             buffer: vec![0; 8 * 1024],
+            kill_at: None,
             dead: false,
         })
     }
@@ -167,18 +172,23 @@ impl Process {
                 return Event::Ended { by_itself };
             }
             tokio::select! {
-                read = read(&mut self.stream, &mut self.buffer) => match read {
-                    Some(count) => {
-                        let messages = self.parser.feed(&self.buffer[..count]);
-                        if !messages.is_empty() {
-                            return Event::Said(messages);
-                        }
+                count = read(&mut self.stream, &mut self.buffer) => {
+                    if count == 0 {
+                        self.stream = None;
+                        self.kill_at = Some(Instant::now() + SILENCE);
                     }
-                    None => self.stream = None,
-                },
+                    let messages = self.parser.feed(&self.buffer[..count]);
+                    if !messages.is_empty() {
+                        return Event::Said(messages);
+                    }
+                }
                 () = drain(&mut self.output, &mut self.words) => {}
                 () = answer(&mut self.questions) => {}
                 _ = self.end.readable(), if !self.dead => self.dead = true,
+                () = at(self.kill_at), if !self.dead => {
+                    self.kill_at = None;
+                    self.signal(Signal::KILL);
+                }
             }
         }
     }
@@ -224,10 +234,10 @@ fn program(start: Start, output: OwnedFd) -> io::Result<Program> {
     Ok(Program { path: binary, arguments, uid, input, output, device })
 }
 
-/// How much was read; `None` at the end. Waits for ever where there is nothing to read from.
-async fn read(stream: &mut Option<UnixStream>, buffer: &mut [u8]) -> Option<usize> {
+/// How much was read; nothing at the end. Waits for ever where there is nothing to read from.
+async fn read(stream: &mut Option<UnixStream>, buffer: &mut [u8]) -> usize {
     let Some(stream) = stream else { return std::future::pending().await };
-    stream.read(buffer).await.ok().filter(|count| *count > 0)
+    stream.read(buffer).await.unwrap_or(0)
 }
 
 /// openvpn writes its log there too, and would wait if nobody read it.
@@ -237,6 +247,14 @@ async fn drain(output: &mut Option<pipe::Receiver>, words: &mut Words) {
     match pipe.read(&mut buffer).await {
         Ok(count) if count > 0 => words.take(&buffer[..count]),
         Ok(_) | Err(_) => *output = None,
+    }
+}
+
+/// Until then; for ever, if that is never.
+pub(super) async fn at(time: Option<Instant>) {
+    match time {
+        Some(time) => sleep_until(time.into()).await,
+        None => std::future::pending().await,
     }
 }
 

@@ -19,13 +19,12 @@ use tokio::io::unix::AsyncFd;
 use tokio::net::UnixListener;
 use tokio::sync::mpsc;
 use tokio::task::{JoinError, JoinHandle};
-use tokio::time::sleep_until;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
 use super::lookup::look_up;
 use super::place::Place;
-use super::process::{Event, Process, Start};
+use super::process::{Event, Process, Start, at};
 use super::users::User;
 use super::{Counters, OpenvpnError, Order, Traffic};
 use crate::telemetry::chain;
@@ -321,13 +320,6 @@ async fn of_process(process: &mut Option<Box<Process>>) -> Event {
 async fn of_task<T>(task: &mut Option<JoinHandle<T>>) -> Result<T, JoinError> {
     match task {
         Some(task) => task.await,
-        None => std::future::pending().await,
-    }
-}
-
-async fn at(time: Option<Instant>) {
-    match time {
-        Some(time) => sleep_until(time.into()).await,
         None => std::future::pending().await,
     }
 }
