@@ -63,7 +63,9 @@ fn history(seed: u64, lies: bool) -> (Fixture, History) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(use_store(&dir.path().join("store.db"), &fixture.key, &history, seed));
     drop(disk);
-    (fixture, Arc::into_inner(history).unwrap().into_inner().unwrap())
+    // The disk's thread may still be about to end, and hold its share of it.
+    let history = std::mem::take(&mut *history.lock().unwrap());
+    (fixture, history)
 }
 
 async fn use_store(path: &Path, key: &MasterKey, history: &Mutex<History>, seed: u64) {
