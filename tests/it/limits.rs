@@ -99,6 +99,8 @@ fn a_credentials_limit_is_kept_and_a_lowered_one_drains() {
             limit(1);
             let connections = agent.ask("GET", "/v1/connections", "").body;
             assert!(connections.contains("\"in_use\":2,\"limit\":1"), "{connections}");
+            assert!(agent.counts("egress_credential_in_use", &[], 2));
+            assert!(agent.counts("egress_credential_limit", &[], 1));
             let mut codes: Vec<_> = attaches
                 .into_iter()
                 .map(|attach| attach.join().unwrap().expect_err("nobody answers").code)

@@ -11,4 +11,4 @@ mod model;
 mod openvpn;
 mod push;
 mod records;
-mod selection;
+mod rows;
