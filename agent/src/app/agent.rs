@@ -6,7 +6,7 @@ use bytes::Bytes;
 use egress_core::api::{
     ApplyReport, AttachRequest, Code, ConnectionList, CredentialRecord, GatewayRecord,
     HiddenGateway, HiddenReason, MappingRecord, OfferList, OfferView, OnSessions, ProviderRecord,
-    PushReport, Record, Refusal, Removed, SessionView, WorkspaceRecord, Written,
+    PushReport, Record, Refusal, Removed, SessionView, TrafficView, WorkspaceRecord, Written,
 };
 use egress_core::catalog::{
     Catalog, Change, Expected, Named, RecordId, RecordKind, Subject, explain,
@@ -19,6 +19,7 @@ use crate::control::agent::{Agent, ApplyMode, Attached, DeleteMode, Fields, Stor
 use crate::control::caller::Caller;
 use crate::session::{Manager, gateway_view};
 use crate::store::Store;
+use crate::telemetry::chain;
 
 /// This host's agent.
 #[derive(Clone)]
@@ -95,6 +96,11 @@ impl Agent for Host {
 
     async fn connections(&self) -> Result<ConnectionList, Refusal> {
         Ok(self.store.connections())
+    }
+
+    async fn traffic(&self) -> Result<Vec<TrafficView>, Refusal> {
+        let traffic = self.manager.traffic().await;
+        traffic.map_err(|error| Refusal::new(Code::Internal, chain(&error)))
     }
 
     async fn apply(

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use egress_core::api::{
     ApplyReport, AttachRequest, ConnectionList, CredentialRecord, GatewayRecord, MappingRecord,
     OfferList, OnSessions, ProviderRecord, PushReport, Record, Refusal, Removed, SessionView,
-    WorkspaceRecord, Written,
+    TrafficView, WorkspaceRecord, Written,
 };
 use egress_core::catalog::{Expected, RecordId, RecordKind, Subject};
 use egress_core::id::{GatewayId, ProviderId, SessionId};
@@ -60,6 +60,9 @@ pub trait Agent: Send + Sync + 'static {
 
     /// Live connections of every credential, account and key.
     fn connections(&self) -> impl Future<Output = Result<ConnectionList, Refusal>> + Send;
+
+    /// What every session's tunnel has carried, by session.
+    fn traffic(&self) -> impl Future<Output = Result<Vec<TrafficView>, Refusal>> + Send;
 
     /// Adds and changes the records of an apply document, all or none. Carried through like
     /// [`Agent::attach`], as are the changes of single records.

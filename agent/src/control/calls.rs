@@ -20,6 +20,8 @@ pub enum Call {
     Offers,
     /// Live connections of each credential, account and key.
     Connections,
+    /// What each session's tunnel has carried.
+    Traffic,
     /// Follow what happens.
     Events,
     /// Add and change catalog records.
@@ -56,13 +58,14 @@ pub enum Call {
 
 impl Call {
     /// Every call.
-    pub const ALL: [Self; 38] = [
+    pub const ALL: [Self; 39] = [
         Self::Attach,
         Self::Sessions,
         Self::Session,
         Self::Detach,
         Self::Offers,
         Self::Connections,
+        Self::Traffic,
         Self::Events,
         Self::Apply,
         Self::Push,
@@ -106,6 +109,7 @@ impl Call {
             Self::Detach => "detach",
             Self::Offers => "offers",
             Self::Connections => "connections",
+            Self::Traffic => "traffic",
             Self::Events => "events",
             Self::Apply => "apply",
             Self::Push => "push_managed_gateways",
@@ -138,6 +142,7 @@ impl Call {
             | Self::Session
             | Self::Offers
             | Self::Connections
+            | Self::Traffic
             | Self::Events
             | Self::ResolveGateway
             | Self::Providers
@@ -157,6 +162,7 @@ impl Call {
             Self::Session | Self::Detach => "/v1/sessions/{id}",
             Self::Offers => "/v1/offers",
             Self::Connections => "/v1/connections",
+            Self::Traffic => "/v1/traffic",
             Self::Events => "/v1/events",
             Self::Apply => "/v1/catalog:apply",
             Self::Push => "/v1/providers/{id}/managed-gateways",
@@ -193,6 +199,7 @@ impl Call {
             | Self::Sessions
             | Self::Session
             | Self::Connections
+            | Self::Traffic
             | Self::Events
             | Self::Providers
             | Self::Gateways
@@ -224,6 +231,7 @@ impl Call {
             | Self::Detach
             | Self::Offers
             | Self::Connections
+            | Self::Traffic
             | Self::Events
             | Self::ResolveGateway
             | Self::Providers

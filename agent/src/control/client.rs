@@ -9,7 +9,7 @@ use bytes::Bytes;
 use egress_core::api::{
     ApplyReport, AttachRequest, BODY_MAX, ConnectionList, CredentialList, Event, GatewayList,
     GatewayRef, KeyRotation, MappingList, OfferList, OnSessions, Problem, ProviderList, PushReport,
-    Removed, SNAPSHOT_MAX, SessionList, SessionView, WorkspaceList, Written,
+    Removed, SNAPSHOT_MAX, SessionList, SessionView, TrafficList, WorkspaceList, Written,
 };
 use egress_core::catalog::{RecordId, RecordKind, Subject};
 use egress_core::id::{GatewayId, ProviderId, SessionId};
@@ -178,6 +178,11 @@ impl Client {
     /// Live connections of each credential, account and key.
     pub async fn connections(&self) -> Result<ConnectionList, Error> {
         self.get("/v1/connections".to_owned()).await
+    }
+
+    /// What each session's tunnel has carried.
+    pub async fn traffic(&self) -> Result<TrafficList, Error> {
+        self.get("/v1/traffic".to_owned()).await
     }
 
     /// Adds and changes catalog records.

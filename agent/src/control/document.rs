@@ -6,7 +6,7 @@ use egress_core::api::{
     ApplyReport, AttachRequest, ConnectionList, CredentialList, CredentialRecord, Event,
     GatewayList, GatewayRecord, GatewayRef, KeyRotation, MappingList, MappingRecord, OfferList,
     Problem, ProviderList, ProviderRecord, PushReport, Removed, SessionList, SessionView,
-    WorkspaceList, WorkspaceRecord, Written,
+    TrafficList, WorkspaceList, WorkspaceRecord, Written,
 };
 use egress_core::catalog::{Document, Snapshot};
 use utoipa::openapi::path::{
@@ -53,6 +53,7 @@ use super::store;
         SessionList,
         SessionView,
         Snapshot,
+        TrafficList,
         WorkspaceList,
         Written<CredentialRecord>,
         Written<GatewayRecord>,
@@ -86,6 +87,7 @@ fn method(call: Call) -> HttpMethod {
         | Call::Session
         | Call::Offers
         | Call::Connections
+        | Call::Traffic
         | Call::Events
         | Call::ResolveGateway
         | Call::Providers
@@ -121,6 +123,7 @@ fn summary(call: Call) -> &'static str {
         Call::Session => "Show a session",
         Call::Detach => "End a session",
         Call::Offers => "The launch menu",
+        Call::Traffic => "What each session's tunnel has carried",
         Call::Connections => "Live connections of each credential, account and key",
         Call::Events => "Follow what happens",
         Call::Apply => "Add and change catalog records",
@@ -183,6 +186,7 @@ fn description(call: Call) -> Option<&'static str> {
         | Call::Session
         | Call::Offers
         | Call::Connections
+        | Call::Traffic
         | Call::ResolveGateway
         | Call::Providers
         | Call::Gateways
@@ -211,6 +215,7 @@ fn parameters(call: Call) -> Vec<Parameter> {
         | Call::Attach
         | Call::Sessions
         | Call::Connections
+        | Call::Traffic
         | Call::Providers
         | Call::Gateways
         | Call::Mappings
@@ -266,6 +271,7 @@ fn body(call: Call) -> Option<(&'static str, RefOr<Schema>)> {
         | Call::Detach
         | Call::Offers
         | Call::Connections
+        | Call::Traffic
         | Call::Events
         | Call::ResolveGateway
         | Call::Providers
@@ -288,6 +294,7 @@ fn reply(call: Call) -> Option<&'static str> {
         Call::Sessions => Some("SessionList"),
         Call::Offers => Some("OfferList"),
         Call::Connections => Some("ConnectionList"),
+        Call::Traffic => Some("TrafficList"),
         Call::Events => Some("Event"),
         Call::Apply => Some("ApplyReport"),
         Call::Push => Some("PushReport"),

@@ -10,7 +10,7 @@ use axum::{Extension, Json};
 use egress_core::api::{
     ApplyReport, AttachRequest, Code, ConnectionList, CredentialList, DEADLINE_MAX_MS, GatewayList,
     GatewayRef, MappingList, OfferList, ProviderList, Refusal, SessionList, SessionView,
-    WorkspaceList,
+    TrafficList, WorkspaceList,
 };
 use serde_json::{Map, Value};
 use utoipa::openapi::OpenApi;
@@ -106,6 +106,10 @@ pub async fn resolve_gateway<A: Agent>(
 
 pub async fn connections<A: Agent>(State(state): State<Shared<A>>) -> Reply<ConnectionList> {
     Ok(Json(state.agent.connections().await?))
+}
+
+pub async fn traffic<A: Agent>(State(state): State<Shared<A>>) -> Reply<TrafficList> {
+    Ok(Json(TrafficList { traffic: state.agent.traffic().await? }))
 }
 
 pub async fn apply<A: Agent>(

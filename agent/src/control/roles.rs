@@ -43,6 +43,7 @@ impl Role {
             | Call::Session
             | Call::Offers
             | Call::Connections
+            | Call::Traffic
             | Call::Events
             | Call::ResolveGateway => (true, true, false),
             Call::Providers
@@ -240,6 +241,7 @@ mod tests {
             "x--x DELETE /v1/sessions/{id}",
             "xx-x GET /v1/offers",
             "xx-x GET /v1/connections",
+            "xx-x GET /v1/traffic",
             "xx-x GET /v1/events",
             "---x POST /v1/catalog:apply",
             "--xx PUT /v1/providers/{id}/managed-gateways",

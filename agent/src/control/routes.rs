@@ -47,6 +47,7 @@ fn handler<A: Agent>(call: Call) -> MethodRouter<Shared<A>> {
         Call::Detach => answer(call, handlers::detach),
         Call::Offers => answer(call, handlers::offers),
         Call::Connections => answer(call, handlers::connections),
+        Call::Traffic => answer(call, handlers::traffic),
         Call::Events => answer(call, stream::events),
         Call::Apply => answer(call, handlers::apply),
         Call::Push => answer(call, push::push),

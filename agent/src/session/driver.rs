@@ -156,6 +156,10 @@ impl Driver {
                 let _ = measured_tx.send(counters::read(&self.hands).await);
                 None
             }
+            Command::Carrier(carrier_tx) => {
+                let _ = carrier_tx.send(counters::carrier(&self.hands).await);
+                None
+            }
             Command::LookForNamespace => {
                 let gone = self.hands.namespace().await.is_none();
                 gone.then_some(Input::NamespaceGone)

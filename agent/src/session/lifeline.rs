@@ -5,7 +5,7 @@ use egress_core::catalog::Catalog;
 use egress_core::id::GatewayId;
 use tokio::sync::{mpsc, oneshot, watch};
 
-use super::counters::Measured;
+use super::counters::{Carrier, Measured};
 
 /// Commands a driver has not taken yet; past that the sender waits.
 pub const COMMANDS: usize = 16;
@@ -31,6 +31,8 @@ pub enum Command {
     HostChanged,
     /// Read the counters.
     Measure(oneshot::Sender<Option<Measured>>),
+    /// Say what carries the session.
+    Carrier(oneshot::Sender<Carrier>),
     /// The agent stops.
     Shutdown,
 }

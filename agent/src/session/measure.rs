@@ -3,23 +3,28 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use egress_core::api::{SessionState, TrafficView};
 use egress_core::id::SessionId;
-use egress_dataplane::protocol::TunnelStats;
+use egress_dataplane::protocol::{TunnelId, TunnelStats};
 use futures_util::{StreamExt, stream};
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 use tracing::debug;
 
-use super::counters::Measured;
+use super::counters::{Carrier, Measured};
 use super::lifeline::{Command, Lifeline};
 use super::manager::Manager;
 use crate::metrics::Traffic;
 use crate::telemetry::chain;
+use crate::tunnel::dataplane::DataplaneError;
 
 /// Sessions that are asked at one time.
 const AT_ONCE: usize = 16;
 
-/// How long a scrape waits for one of them.
+/// Sessions that are asked at one time for no more than what carries them.
+const CARRIERS_AT_ONCE: usize = 256;
+
+/// How long one of them is waited for.
 const PATIENCE: Duration = Duration::from_secs(1);
 
 impl Manager {
@@ -39,33 +44,79 @@ impl Manager {
         while let Some((session, measured)) = answers.next().await {
             // One that is busy is measured with the next scrape.
             let Some(measured) = measured else { continue };
-            let stats = measured.tunnel.and_then(|tunnel| stats.get(&tunnel));
-            metrics.count_traffic(&session, traffic(stats, measured));
+            let Measured { carrier, sealed, refused } = measured;
+            let stats = carrier.tunnel.and_then(|tunnel| stats.get(&tunnel));
+            let traffic = Traffic { sealed, refused, ..traffic(stats, carrier) };
+            metrics.count_traffic(&session, traffic);
             if let Some(seconds) = stats.and_then(handshake_age) {
                 metrics.set_handshake_age(&session, seconds);
             }
         }
     }
+
+    /// What the tunnel of every connected session has carried, by session. One that is busy is
+    /// left out.
+    pub async fn traffic(&self) -> Result<Vec<TrafficView>, DataplaneError> {
+        let stats = self.shell().dataplane.stats().await?;
+        let stats: BTreeMap<_, _> = stats.into_iter().map(|stats| (stats.tunnel, stats)).collect();
+        let connected = |(_, lifeline): &(SessionId, Lifeline)| {
+            lifeline.status().view.state == SessionState::Connected
+        };
+        let connected = self.lifelines().into_iter().filter(connected);
+        let carriers = stream::iter(connected).map(ask_carrier).buffered(CARRIERS_AT_ONCE);
+        let traffic =
+            carriers.filter_map(async |(session, carrier)| carried(session, carrier?, &stats));
+        Ok(traffic.collect().await)
+    }
+}
+
+async fn ask_carrier((session, lifeline): (SessionId, Lifeline)) -> (SessionId, Option<Carrier>) {
+    (session, answer(&lifeline, Command::Carrier).await)
+}
+
+fn carried(
+    session_id: SessionId,
+    carrier: Carrier,
+    stats: &BTreeMap<TunnelId, TunnelStats>,
+) -> Option<TrafficView> {
+    let stats = carrier.tunnel.and_then(|tunnel| stats.get(&tunnel));
+    if carrier.device.is_none() && stats.is_none() {
+        return None;
+    }
+    let counted = traffic(stats, carrier);
+    Some(TrafficView {
+        session_id,
+        handshake_age_s: stats.and_then(handshake_age),
+        received_bytes: counted.rx_bytes,
+        sent_bytes: counted.tx_bytes,
+        dropped_packets: counted.dropped,
+    })
 }
 
 async fn ask((session, lifeline): (SessionId, Lifeline)) -> (SessionId, Option<Measured>) {
-    let (measured_tx, measured_rx) = oneshot::channel();
-    let asked = lifeline.commands_tx.try_send(Command::Measure(measured_tx)).is_ok();
-    let measured = if asked { timeout(PATIENCE, measured_rx).await.ok() } else { None };
-    (session, measured.and_then(Result::ok).flatten())
+    (session, answer(&lifeline, Command::Measure).await.flatten())
 }
 
-fn traffic(stats: Option<&TunnelStats>, measured: Measured) -> Traffic {
-    let Measured { sealed, refused, .. } = measured;
-    if let Some(device) = measured.device {
+/// What a driver says to a question; `None` from one that is busy.
+async fn answer<T>(
+    lifeline: &Lifeline,
+    question: impl FnOnce(oneshot::Sender<T>) -> Command,
+) -> Option<T> {
+    let (answer_tx, answer_rx) = oneshot::channel();
+    lifeline.commands_tx.try_send(question(answer_tx)).ok()?;
+    timeout(PATIENCE, answer_rx).await.ok()?.ok()
+}
+
+/// What a tunnel has carried; what the seal counts is not among it.
+fn traffic(stats: Option<&TunnelStats>, carrier: Carrier) -> Traffic {
+    if let Some(device) = carrier.device {
         return Traffic {
             rx_bytes: device.rx_bytes,
             rx_packets: device.rx_packets,
             tx_bytes: device.tx_bytes,
             tx_packets: device.tx_packets,
             dropped: device.dropped,
-            sealed,
-            refused,
+            ..Traffic::default()
         };
     }
     let stats = stats.cloned().unwrap_or_default();
@@ -76,8 +127,7 @@ fn traffic(stats: Option<&TunnelStats>, measured: Measured) -> Traffic {
         tx_bytes: stats.tx_bytes,
         tx_packets: stats.tx_packets,
         dropped: drops.no_peer + drops.source + drops.invalid + drops.io,
-        sealed,
-        refused,
+        ..Traffic::default()
     }
 }
 

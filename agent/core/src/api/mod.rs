@@ -11,6 +11,7 @@ mod records;
 mod refusal;
 mod session;
 mod store;
+mod traffic;
 
 pub use attach::{
     AttachRequest, ContainmentProfile, DEADLINE_DEFAULT_MS, DEADLINE_MAX_MS, GROUPS_MAX, NAME_MAX,
@@ -31,6 +32,7 @@ pub use records::{
 pub use refusal::{Problem, Reason, Refusal};
 pub use session::{SessionList, SessionState, SessionView, Timings};
 pub use store::KeyRotation;
+pub use traffic::{TrafficList, TrafficView};
 
 /// The most bytes a request body may have: 1 MiB.
 pub const BODY_MAX: usize = 1 << 20;

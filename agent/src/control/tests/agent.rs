@@ -11,7 +11,7 @@ use egress_core::api::{
     ConnectionsView, ContainmentProfile, CredentialRecord, GatewayRecord, GatewayView, Health,
     HiddenGateway, HiddenReason, KeyUse, MappingRecord, OfferList, OfferView, OnSessions,
     ProviderRecord, PushReport, Record, Refusal, Removed, ScopeView, SessionState, SessionView,
-    Timings, WorkspaceRecord, Written,
+    Timings, TrafficView, WorkspaceRecord, Written,
 };
 use egress_core::catalog::{
     Difference, Document, Egress, Expected, ExpectedExit, KeySharing, OnHooks, Owner, ProviderType,
@@ -159,6 +159,16 @@ impl Agent for MemoryAgent {
             pairs: vec!["00".into()],
         };
         Ok(ConnectionList { connections: vec![ann], accounts: vec![account], keys: vec![key] })
+    }
+
+    async fn traffic(&self) -> Result<Vec<TrafficView>, Refusal> {
+        Ok(vec![TrafficView {
+            session_id: "c-41".parse().unwrap(),
+            handshake_age_s: Some(12.5),
+            received_bytes: 4_000,
+            sent_bytes: 1_000,
+            dropped_packets: 0,
+        }])
     }
 
     async fn apply(

@@ -102,6 +102,7 @@ async fn the_catalog_is_listed() {
     assert_eq!(client.credentials().await.unwrap().credentials[0].active_connection_limit, Some(5));
     assert_eq!(client.workspaces().await.unwrap().workspaces[0].name, "firefox");
     assert_eq!(client.connections().await.unwrap().connections[0].in_use, 1);
+    assert_eq!(client.traffic().await.unwrap().traffic[0].received_bytes, 4_000);
 }
 
 #[tokio::test]

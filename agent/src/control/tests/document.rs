@@ -112,6 +112,7 @@ async fn every_reply_is_as_the_document_says() {
         ("SessionView", "/v1/sessions/c-41"),
         ("OfferList", "/v1/offers?user=ann&explain=1"),
         ("ConnectionList", "/v1/connections"),
+        ("TrafficList", "/v1/traffic"),
         ("GatewayRef", "/v1/gateways:resolve?name=se-1"),
         ("ProviderList", "/v1/providers"),
         ("GatewayList", "/v1/gateways"),
