@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
@@ -73,6 +74,8 @@ pub enum Command {
     Explain(Explain),
     /// Show live connections of each credential
     Connections,
+    /// Watch sessions: how they stand, and what they carry
+    Top(Top),
     /// Follow what happens, until interrupted
     Events {
         /// Begin after the event of this id
@@ -201,6 +204,24 @@ pub struct Explain {
     pub gateway: Option<String>,
     #[command(flatten)]
     pub subject: SubjectArguments,
+}
+
+#[derive(Debug, Clone, Copy, Args)]
+pub struct Top {
+    /// Seconds from one picture to the next, if nothing happens before
+    #[arg(long, default_value_t = 1, value_name = "SECONDS")]
+    #[arg(value_parser = clap::value_parser!(u64).range(1..=3_600))]
+    pub interval: u64,
+    /// Print this many pictures, one below the other, in place of one until q
+    #[arg(long, value_name = "PICTURES")]
+    pub count: Option<u64>,
+}
+
+impl Top {
+    /// From one picture to the next.
+    pub fn interval(self) -> Duration {
+        Duration::from_secs(self.interval)
+    }
 }
 
 #[derive(Debug, Args)]

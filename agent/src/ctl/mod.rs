@@ -20,6 +20,7 @@ mod screen;
 mod store;
 mod subject;
 mod tables;
+mod top;
 
 use std::process::ExitCode;
 
@@ -85,6 +86,7 @@ fn carry_out(arguments: Arguments, screen: Screen) -> Result<ExitCode, Failure> 
         Command::Offers(offers) => wait(ask::offers(&client, &offers, screen)),
         Command::Explain(explain) => wait(ask::explain(&client, &explain, screen)),
         Command::Connections => wait(ask::connections(&client, screen)),
+        Command::Top(top) => wait(top::top(&client, &top, screen)),
         Command::Events { after } => wait(ask::events(&client, after, screen)),
         Command::Apply(apply) => wait(files::apply(&client, &apply, screen)),
         Command::Plugin(arguments::Plugin::Push(push)) => {

@@ -20,6 +20,11 @@ impl Screen {
         Self { output }
     }
 
+    /// The form that was asked for.
+    pub fn output(self) -> Output {
+        self.output
+    }
+
     /// An answer: the words that `table` makes of it, or the answer itself as JSON.
     pub fn show<T: Serialize>(
         self,

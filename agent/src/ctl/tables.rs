@@ -9,6 +9,7 @@ use egress_core::api::{
 };
 use serde::Serialize;
 
+use super::top::Board;
 use crate::control::events::Numbered;
 
 /// Sessions, one a line.
@@ -173,6 +174,55 @@ pub fn affected(sessions: &AffectedSessions, would: &str) -> String {
         sessions.draining.iter().map(|id| format!("session {id} runs on until its end\n"));
     let cut = sessions.cut.iter().map(|id| format!("session {id} {would}cut\n"));
     draining.chain(cut).collect()
+}
+
+/// A picture of every session, as `top` prints it where it cannot draw.
+pub fn top(board: &Board) -> String {
+    let mut table = table([
+        "SESSION",
+        "STATE",
+        "GATEWAY",
+        "HANDSHAKE",
+        "RECEIVED",
+        "SENT",
+        "DROPPED",
+        "REASON",
+    ]);
+    for line in board.by_name() {
+        let carried = line.carried.as_ref();
+        table.add_row([
+            line.session_id.to_string(),
+            line.state.as_str().to_owned(),
+            line.gateway.clone().unwrap_or_default(),
+            carried.and_then(|it| it.handshake_age_s).map(age).unwrap_or_default(),
+            carried.map(|it| rate(it.received_bytes_per_s)).unwrap_or_default(),
+            carried.map(|it| rate(it.sent_bytes_per_s)).unwrap_or_default(),
+            carried.map(|it| it.dropped_packets.to_string()).unwrap_or_default(),
+            line.reason.clone().unwrap_or_default(),
+        ]);
+    }
+    finish(&table)
+}
+
+/// Bytes a second, in the unit that leaves three digits or so.
+pub fn rate(bytes_per_s: f64) -> String {
+    let units = ["B/s", "kB/s", "MB/s", "GB/s"];
+    let (mut number, mut at) = (bytes_per_s, 0);
+    while number >= 999.5 && at + 1 < units.len() {
+        number /= 1_000.0;
+        at += 1;
+    }
+    let digits = usize::from(at > 0 && number < 99.95);
+    format!("{number:.digits$} {}", units[at])
+}
+
+/// An age in seconds, in the unit that is worth knowing.
+pub fn age(seconds: f64) -> String {
+    match seconds {
+        ..120.0 => format!("{seconds:.0} s"),
+        ..7_200.0 => format!("{:.0} min", seconds / 60.0),
+        _ => format!("{:.0} h", seconds / 3_600.0),
+    }
 }
 
 /// An event with its id, as `events` prints it.
