@@ -2,7 +2,10 @@
 
 use std::fs;
 use std::process::Output;
+use std::thread;
 use std::time::Duration;
+
+use serde_json::Value;
 
 use crate::harness::keys::KeyPair;
 use crate::harness::lab::{SERVER_V4, in_lab};
@@ -111,6 +114,34 @@ fn an_applied_file_says_what_changed_and_every_fault_by_line() {
         fs::write("/run/catalog.toml", broken).unwrap();
         let said = says(&["apply", "-f", "/run/catalog.toml"], 1);
         assert!(said.contains("catalog.toml:7:") && said.contains("catalog.toml:10:"), "{said}");
+    });
+}
+
+#[test]
+fn top_tells_how_sessions_stand_and_what_they_carry() {
+    in_lab(|lab| {
+        let world = World::new(lab, 1);
+        let (container, _) = world.attached("c-1");
+        let told = thread::scope(|scope| {
+            let top = scope.spawn(|| says(&["top", "--count", "3", "--output", "json"], 0));
+            while !top.is_finished() {
+                container.wait_for_traffic(Duration::from_secs(5));
+            }
+            top.join().unwrap()
+        });
+        let pictures: Vec<Value> =
+            told.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        assert_eq!(pictures.len(), 3);
+        let session = &pictures[1]["sessions"][0];
+        assert_eq!(
+            (&session["session_id"], &session["state"]),
+            (&"c-1".into(), &"connected".into())
+        );
+        for field in ["received_bytes_per_s", "sent_bytes_per_s", "handshake_age_s"] {
+            assert!(session[field].as_f64().unwrap() > 0.0, "{field} in {session}");
+        }
+        let table = says(&["top", "--count", "1"], 0);
+        assert!(table.contains("c-1") && table.contains("connected"), "{table}");
     });
 }
 

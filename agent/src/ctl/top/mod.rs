@@ -4,6 +4,8 @@ mod board;
 mod live;
 mod news;
 mod picture;
+#[cfg(test)]
+mod tests;
 
 use std::io::{self, IsTerminal};
 use std::pin::pin;

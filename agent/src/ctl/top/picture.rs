@@ -61,7 +61,7 @@ fn sessions(frame: &mut Frame, area: Rect, board: &Board, view: &View) {
         Constraint::Length(10),
         Constraint::Length(10),
         Constraint::Length(8),
-        Constraint::Fill(2),
+        Constraint::Max(20),
     ];
     let table = Table::new(lines.into_iter().skip(view.skipped).map(row), widths)
         .header(Row::new(titles).style(Style::new().dim()));
