@@ -11,8 +11,8 @@ use egress_core::secret::Secret;
 use super::{ask, limited, spoilt};
 use crate::apply::{FILE, file, ids, sample};
 use crate::lab::{
-    Counts, ann, catalog, credential, credential_id, gateway_id, mapping, private_key, provider_id,
-    selected, workspace,
+    Counts, ann, catalog, credential, credential_id, gateway_id, mapping, openvpn_config,
+    private_key, provider_id, selected, workspace,
 };
 
 #[test]
@@ -135,6 +135,7 @@ fn the_same_username_at_one_provider_in_two_credentials_is_a_warning_at_entry() 
     };
     let mut records = spoilt(|it| {
         it.providers[0].kind = ProviderType::Openvpn;
+        it.gateways.iter_mut().for_each(|it| it.config = openvpn_config(""));
         it.credentials.push(credential(2, 1, "user:ann"));
         it.credentials[0].secret = login("one");
         it.credentials[1].secret = login("another");

@@ -14,8 +14,8 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::lab::{
-    self, catalog, config, credential_id, gateway_id, owner, private_key, private_key_text,
-    provider_id, selected,
+    self, catalog, config, credential_id, gateway_id, openvpn_config, owner, private_key,
+    private_key_text, provider_id, selected,
 };
 
 /// The records of one provider `p1` with a gateway `g1`, and of this document.
@@ -84,18 +84,19 @@ fn a_gateway_keeps_every_field_it_is_given() {
 
 #[test]
 fn a_gateway_of_each_type_keeps_the_config_of_its_type() {
+    let ovpn = openvpn_config("auth-user-pass");
     let records = entered(json!({
         "provider": [
             { "id": id(2), "name": "ovpn", "type": "openvpn" },
             { "id": id(3), "name": "own", "type": "custom" },
         ],
         "gateway": [
-            { "id": id(2), "provider": "ovpn", "name": "a", "config": "client\nremote x 1194\n" },
+            { "id": id(2), "provider": "ovpn", "name": "a", "config": ovpn },
             { "id": id(3), "provider": "own", "name": "b", "config": "{\"anything\": 1}" },
         ],
     }));
     let configs: Vec<_> = records.gateways[1..].iter().map(|it| it.config.as_str()).collect();
-    assert_eq!(configs, ["client\nremote x 1194\n", "{\"anything\": 1}"]);
+    assert_eq!(configs, [ovpn.as_str(), "{\"anything\": 1}"]);
 }
 
 #[test]
