@@ -287,12 +287,24 @@ fn a_plugin_pushes_to_its_own_provider_and_does_nothing_else() {
             assert!(refused.contains("forbidden"), "{refused}");
         }
         said(&[&push[..], &["pushed"]].concat(), 64);
-        for call in [&["sessions"][..], &["offers", "--user", "ann"], &["connections"]] {
+        let shown = said(&["provider", "show", PROVIDER], 0);
+        assert!(shown.contains("pushed"), "{shown}");
+        for call in [
+            &["sessions"][..],
+            &["offers", "--user", "ann"],
+            &["connections"],
+            &["provider", "list"],
+            &["provider", "show", other],
+            &["gateway", "list"],
+        ] {
             assert!(said(call, 1).contains("forbidden"));
         }
         let audit = world.agent.log();
         let refused = audit.lines().filter(|line| {
-            line.contains("\"audit\"") && line.contains(other) && line.contains("forbidden")
+            line.contains("\"audit\"")
+                && line.contains("managed-gateways")
+                && line.contains(other)
+                && line.contains("forbidden")
         });
         assert_eq!(refused.count(), 1, "a refused push is audited");
     });

@@ -17,6 +17,7 @@ use super::vault::Vault;
 use super::{catalog_view as show, push, records};
 use crate::control::agent::{Agent, ApplyMode, Attached, DeleteMode, Fields, StoreCopy};
 use crate::control::caller::Caller;
+use crate::control::calls::Call;
 use crate::session::{Manager, gateway_view};
 use crate::store::Store;
 use crate::telemetry::chain;
@@ -153,8 +154,12 @@ impl Agent for Host {
         self.vault.rotate_key().await.map(|id| id.to_string())
     }
 
-    async fn record(&self, record: &RecordId) -> Result<Record, Refusal> {
-        Record::of(&self.store.catalog(), record).ok_or_else(|| records::no_such(record))
+    async fn record(&self, record: &RecordId, caller: &Caller) -> Result<Record, Refusal> {
+        let catalog = self.store.catalog();
+        if let RecordId::Provider(provider) = record {
+            push::may(caller, Call::Record(RecordKind::Provider), *provider, &catalog)?;
+        }
+        Record::of(&catalog, record).ok_or_else(|| records::no_such(record))
     }
 
     async fn create(

@@ -103,8 +103,12 @@ pub trait Agent: Send + Sync + 'static {
     /// Seals the store's secrets with another master key, and gives that one's id.
     fn rotate_key(&self) -> impl Future<Output = Result<String, Refusal>> + Send;
 
-    /// One record.
-    fn record(&self, record: &RecordId) -> impl Future<Output = Result<Record, Refusal>> + Send;
+    /// One record. A plugin sees the providers that are its own.
+    fn record(
+        &self,
+        record: &RecordId,
+        caller: &Caller,
+    ) -> impl Future<Output = Result<Record, Refusal>> + Send;
 
     /// Makes a record, and says under which key.
     fn create(

@@ -23,9 +23,10 @@ use super::shared::Shared;
 pub async fn show<A: Agent>(
     kind: RecordKind,
     State(state): State<Shared<A>>,
+    Extension(caller): Extension<Arc<Caller>>,
     Key(key): Key,
 ) -> Result<Response, Rejection> {
-    let record = state.agent.record(&record_id(kind, &key)?).await?;
+    let record = state.agent.record(&record_id(kind, &key)?, &caller).await?;
     Ok(([(header::ETAG, etag(&record))], Json(record)).into_response())
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use egress_core::catalog::Provider;
+use egress_core::catalog::{Provider, RecordKind};
 use nix::unistd::{Gid, Group, Uid, User};
 
 use super::calls::Call;
@@ -51,7 +51,13 @@ impl Role {
             | Call::Mappings
             | Call::Credentials
             | Call::Workspaces
-            | Call::Record(_) => (false, true, false),
+            | Call::Record(
+                RecordKind::Gateway
+                | RecordKind::Mapping
+                | RecordKind::Credential
+                | RecordKind::Workspace,
+            ) => (false, true, false),
+            Call::Record(RecordKind::Provider) => (false, true, true),
             Call::Apply
             | Call::Create(_)
             | Call::Update(_)
@@ -254,7 +260,7 @@ mod tests {
             "---x POST /v1/store:backup",
             "---x POST /v1/store:rotate-key",
             "---x POST /v1/providers",
-            "-x-x GET /v1/providers/{id}",
+            "-xxx GET /v1/providers/{id}",
             "---x PATCH /v1/providers/{id}",
             "---x DELETE /v1/providers/{id}",
             "---x POST /v1/gateways",

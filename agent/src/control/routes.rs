@@ -62,7 +62,9 @@ fn handler<A: Agent>(call: Call) -> MethodRouter<Shared<A>> {
         Call::Create(kind) => {
             answer(call, move |state, caller, body| records::create(kind, state, caller, body))
         }
-        Call::Record(kind) => answer(call, move |state, key| records::show(kind, state, key)),
+        Call::Record(kind) => {
+            answer(call, move |state, caller, key| records::show(kind, state, caller, key))
+        }
         Call::Update(kind) => answer(call, move |state, caller, key, condition, query, patch| {
             records::update(kind, state, caller, key, condition, query, patch)
         }),

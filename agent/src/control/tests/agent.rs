@@ -60,6 +60,28 @@ impl MemoryAgent {
         self.0.slow.add_permits(1);
     }
 
+    async fn find(&self, record: &RecordId) -> Result<Record, Refusal> {
+        let found = match record {
+            RecordId::Provider(id) => {
+                of(self.providers().await?, |it| it.id == *id).map(Record::Provider)
+            }
+            RecordId::Gateway(id) => {
+                of(self.gateways().await?, |it| it.id == *id).map(Record::Gateway)
+            }
+            RecordId::Mapping(id) => {
+                of(self.mappings().await?, |it| it.id == *id).map(Record::Mapping)
+            }
+            RecordId::Credential(id) => {
+                of(self.credentials().await?, |it| it.id == *id).map(Record::Credential)
+            }
+            RecordId::Workspace(name) => {
+                of(self.workspaces().await?, |it| it.name == *name).map(Record::Workspace)
+            }
+        };
+        let detail = || format!("there is no {} {record}", record.kind().as_str());
+        found.ok_or_else(|| Refusal::new(Code::NoSuchRecord, detail()))
+    }
+
     fn note(&self, what: String) {
         self.0.asked.lock().unwrap().push(what);
     }
@@ -302,26 +324,8 @@ impl Agent for MemoryAgent {
         Ok(String::from("0123456789abcdef"))
     }
 
-    async fn record(&self, record: &RecordId) -> Result<Record, Refusal> {
-        let found = match record {
-            RecordId::Provider(id) => {
-                of(self.providers().await?, |it| it.id == *id).map(Record::Provider)
-            }
-            RecordId::Gateway(id) => {
-                of(self.gateways().await?, |it| it.id == *id).map(Record::Gateway)
-            }
-            RecordId::Mapping(id) => {
-                of(self.mappings().await?, |it| it.id == *id).map(Record::Mapping)
-            }
-            RecordId::Credential(id) => {
-                of(self.credentials().await?, |it| it.id == *id).map(Record::Credential)
-            }
-            RecordId::Workspace(name) => {
-                of(self.workspaces().await?, |it| it.name == *name).map(Record::Workspace)
-            }
-        };
-        let detail = || format!("there is no {} {record}", record.kind().as_str());
-        found.ok_or_else(|| Refusal::new(Code::NoSuchRecord, detail()))
+    async fn record(&self, record: &RecordId, _: &Caller) -> Result<Record, Refusal> {
+        self.find(record).await
     }
 
     async fn create(
@@ -332,7 +336,7 @@ impl Agent for MemoryAgent {
     ) -> Result<(RecordId, Written<Record>), Refusal> {
         self.note(format!("create {} {}", kind.as_str(), Value::Object(fields)));
         let record = sample(kind);
-        let written = written(self.record(&record).await?);
+        let written = written(self.find(&record).await?);
         Ok((record, written))
     }
 
@@ -346,7 +350,7 @@ impl Agent for MemoryAgent {
     ) -> Result<Written<Record>, Refusal> {
         let patch = Value::Object(patch);
         self.note(format!("update {record} {patch} {expected:?} {on_sessions:?}"));
-        let found = self.record(&record).await?;
+        let found = self.find(&record).await?;
         if !meant(&expected, found.version()) {
             return Err(Refusal::new(Code::PreconditionFailed, "it has another version"));
         }
@@ -361,7 +365,7 @@ impl Agent for MemoryAgent {
         _: Caller,
     ) -> Result<Removed, Refusal> {
         self.note(format!("delete {record} {expected:?} {mode:?}"));
-        self.record(&record).await?;
+        self.find(&record).await?;
         let Written { findings, sessions, .. } = written(());
         let removed = vec![format!("{} {record}", record.kind().as_str())];
         Ok(Removed { removed, updated: Vec::new(), findings, sessions })
