@@ -114,6 +114,32 @@ fn a_credentials_limit_is_kept_and_a_lowered_one_drains() {
 }
 
 #[test]
+fn a_slot_cools_after_an_unclean_end_and_after_no_other() {
+    in_lab(|lab| {
+        let world = World::new(lab, 1);
+        let agent = &world.agent;
+        agent.apply(&json!({
+            "provider": [{ "name": "lab", "type": "wireguard", "release_delay_s": 3 }],
+        }));
+        let (container, _) = world.attached("c-1");
+        container.destroy();
+        crate::harness::wait::until("the session is over", Duration::from_secs(5), || {
+            agent.sessions().is_empty()
+        });
+        assert_eq!(agent.live_connections(), 1);
+        let second = Container::with_process("c-2");
+        let problem = agent.attach(&request("c-2", second.by_path(), 0)).unwrap_err();
+        assert_eq!(problem.code, Code::KeyInUse);
+        crate::harness::wait::until("the slot has cooled", Duration::from_secs(10), || {
+            agent.live_connections() == 0
+        });
+        agent.attach(&request("c-2", second.by_path(), 0)).unwrap();
+        agent.detach(&session_id("c-2"), false);
+        assert_eq!(agent.live_connections(), 0);
+    });
+}
+
+#[test]
 fn a_gateway_that_is_not_offered_is_refused_with_the_reasons() {
     in_lab(|lab| {
         let world = World::new(lab, 1);

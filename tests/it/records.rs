@@ -16,7 +16,8 @@ use crate::harness::http::Reply;
 use crate::harness::keys::KeyPair;
 use crate::harness::lab::in_lab;
 use crate::harness::wait;
-use crate::harness::world::{GROUP, World, gateway_id, request, session_id};
+use crate::harness::wireguard_peer::WireguardPeer;
+use crate::harness::world::{GROUP, World, gateway_config, gateway_id, request, session_id};
 
 /// Makes a record, and gives its path and what it is.
 #[track_caller]
@@ -232,6 +233,26 @@ fn a_rotated_secret_is_stale_in_use_and_new_at_the_next_attach() {
         assert!(!session.stale_credential);
         assert_eq!(session.addresses, [format!("{}/32", world.clients[other].v4).parse().unwrap()]);
         container.wait_for_traffic(Duration::from_secs(5));
+    });
+}
+
+#[test]
+fn a_gateway_that_went_silent_is_met_again_as_the_catalog_has_it_now() {
+    in_lab(|lab| {
+        let mut world = World::new(lab, 1);
+        let (container, _) = world.attached("c-1");
+        let id = session_id("c-1");
+        // Another server in its place: the session's keys are worth nothing there.
+        world.peer.stop();
+        let other = WireguardPeer::start(&world.gateway, &world.clients);
+        let config = gateway_config(&other, &other.endpoint(1).to_string());
+        let changed = patched(&world.agent, &gateway_path(), &json!({ "config": config }));
+        assert_eq!(changed.sessions.draining, std::slice::from_ref(&id));
+        container.wait_for_traffic(Duration::from_secs(40));
+        world.agent.wait_for_state(&id, SessionState::Connected, Duration::from_secs(5));
+        assert_eq!(world.agent.live_connections(), 1);
+        world.agent.detach(&id, false);
+        world.agent.wait_until_idle();
     });
 }
 

@@ -179,7 +179,14 @@ impl Driver {
             }
             Event::Silent { tunnel, peer, quiet_ms, .. } if Some(tunnel) == current => {
                 let dead = Some(peer) == main && quiet_ms >= DEAD_MS;
-                Some(if dead { Input::Dead { generation } } else { Input::Silent { generation } })
+                Some(if dead && self.hands.is_outdated() {
+                    self.hands.renew = true;
+                    Input::Ended { generation, reason: outdated() }
+                } else if dead {
+                    Input::Dead { generation }
+                } else {
+                    Input::Silent { generation }
+                })
             }
             Event::Moved { tunnel, peer, endpoint } if Some(tunnel) == current => {
                 info!(peer, %endpoint, "the gateway moved");
@@ -231,6 +238,9 @@ impl Driver {
             return;
         }
         let was = self.hands.row.state;
+        if state == SessionState::Disconnecting {
+            self.hands.note_end(was, reason);
+        }
         self.hands.row.state = state;
         self.hands.row.reason = reason.cloned();
         self.hands.row.generation = self.machine.generation();
@@ -304,6 +314,13 @@ async fn next_of_openvpn(tunnel: &mut Option<Standing>) -> Option<OpenvpnNews> {
         Some(Standing::Openvpn(standing)) => standing.news_rx.recv().await,
         Some(Standing::Wireguard(_)) | None => std::future::pending().await,
     }
+}
+
+/// Why a tunnel that went silent is made anew.
+fn outdated() -> Reason {
+    let detail = "the gateway does not answer, and its config or the credential was changed \
+                  meanwhile: the tunnel is made anew; the container is sealed until it stands";
+    Reason { code: Code::TunnelDown, detail: detail.to_owned() }
 }
 
 async fn until(wake: Option<Instant>) {

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use egress_core::api::{GatewayView, Timings};
+use egress_core::api::{Code, GatewayView, Reason, SessionState, Timings};
+use egress_core::catalog::select::keeps;
 use egress_core::profile::Profile;
 use egress_core::secret::Secret;
 use egress_linux::netns::Netns;
@@ -34,6 +35,8 @@ pub struct Hands {
     /// How long the lease stays taken after its release: servers go on counting a connection that
     /// ended without a word.
     pub cool_for: Duration,
+    /// The next tunnel is made of what the catalog has then, with a lease for that.
+    pub renew: bool,
     /// Where the data plane's news of the tunnel goes.
     pub news_tx: mpsc::Sender<News>,
     /// How long each step took.
@@ -60,6 +63,7 @@ impl Hands {
             tunnel: None,
             challenge,
             cool_for: Duration::ZERO,
+            renew: false,
             news_tx,
             timings: Timings::default(),
             handed_over: None,
@@ -74,6 +78,54 @@ impl Hands {
         }
     }
 
+    /// Notes how the tunnel ends, on the way from this state to an end for this reason. One of
+    /// WireGuard's has no way to say goodbye: its gateway goes on counting it unless it was
+    /// detached while it stood.
+    pub fn note_end(&mut self, was: SessionState, reason: Option<&Reason>) {
+        let container_gone = reason.is_some_and(|reason| reason.code == Code::NetnsGone);
+        let unclean = match was {
+            SessionState::Connected => container_gone,
+            SessionState::Reconnecting => true,
+            SessionState::Connecting
+            | SessionState::Disconnecting
+            | SessionState::Blocked
+            | SessionState::Closed => false,
+        };
+        if unclean && !matches!(self.tunnel, Some(Standing::Openvpn(_))) {
+            self.cool_for = self.cool_for.max(release_delay(&self.shell, &self.row));
+        }
+    }
+
+    /// Whether a tunnel that was made now would be made of something else. Not where the session
+    /// may run on but would not be let in again.
+    pub fn is_outdated(&self) -> bool {
+        let catalog = self.shell.store.catalog();
+        let (Some(gateway), Some(credential)) = (self.row.gateway, self.row.credential) else {
+            return false;
+        };
+        if keeps(&catalog, &self.row.request.subject, gateway, credential).is_err() {
+            return false;
+        }
+        let now = Profile::merge(&catalog, gateway, credential);
+        let differs =
+            self.profile.as_ref().zip(now.ok().as_ref()).is_some_and(|(used, now)| used != now);
+        differs || self.secret_is_outdated()
+    }
+
+    /// Whether the credential has another secret by now.
+    pub fn secret_is_outdated(&self) -> bool {
+        let catalog = self.shell.store.catalog();
+        let used = self.row.credential.zip(self.row.secret_version);
+        used.is_some_and(|(id, version)| {
+            catalog.credential(id).is_some_and(|now| now.secret_version != version)
+        })
+    }
+
+    /// Whether the session has its lease.
+    pub fn holds_lease(&self) -> bool {
+        self.shell.store.in_use().holders().any(|(session, _)| session == self.row.id())
+    }
+
     /// The container's namespace, if it is still the same one.
     pub async fn namespace(&self) -> Option<Arc<Netns>> {
         if let Some(netns) = &self.netns {
@@ -83,4 +135,13 @@ impl Hands {
         let roots = &self.shell.sessions.netns_roots;
         container::find(device, &self.row.found_by, roots, self.row.netns.cookie).await
     }
+}
+
+/// How long the provider's servers count a connection that ended without a word, where it is known.
+pub fn release_delay(shell: &Shell, row: &SessionRow) -> Duration {
+    let catalog = shell.store.catalog();
+    let gateway = row.gateway.and_then(|gateway| catalog.gateway(gateway));
+    let provider = gateway.and_then(|gateway| catalog.provider(gateway.provider_id));
+    let seconds = provider.map_or(0, |provider| provider.release_delay_s);
+    Duration::from_secs(seconds.into())
 }

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use egress_core::api::{Code, Refusal};
 use egress_core::openvpn::Profile;
@@ -15,7 +15,7 @@ use egress_linux::tun::Offload;
 use egress_linux::udp;
 use tokio::sync::mpsc;
 
-use super::hands::Hands;
+use super::hands::{Hands, release_delay};
 use super::standing::{self, Standing};
 use crate::config::DevicePlacement;
 use crate::telemetry::chain;
@@ -142,16 +142,8 @@ pub async fn say_goodbye(hands: &mut Hands) {
     match standing.running.stop().await {
         Farewell::Told => {}
         Farewell::NotTold { cool_for } => {
-            hands.cool_for = hands.cool_for.max(cool_for).max(release_delay(hands));
+            let delay = release_delay(&hands.shell, &hands.row);
+            hands.cool_for = hands.cool_for.max(cool_for).max(delay);
         }
     }
-}
-
-/// How long the provider's servers count a connection that ended without a word, where it is known.
-fn release_delay(hands: &Hands) -> Duration {
-    let catalog = hands.shell.store.catalog();
-    let gateway = hands.row.gateway.and_then(|gateway| catalog.gateway(gateway));
-    let provider = gateway.and_then(|gateway| catalog.provider(gateway.provider_id));
-    let seconds = provider.map_or(0, |provider| provider.release_delay_s);
-    Duration::from_secs(seconds.into())
 }

@@ -16,6 +16,7 @@ use egress_dataplane::protocol::TunnelId;
 use egress_linux::netns::Netns;
 use tracing::{info, warn};
 
+use super::hands::release_delay;
 use super::manager::Manager;
 use super::shell::Shell;
 use super::{container, seal};
@@ -107,7 +108,14 @@ async fn release(shell: &Shell, row: &SessionRow, tunnel: Option<TunnelId>) {
     if let Some(tunnel) = tunnel {
         take_down(shell, tunnel).await;
     }
-    let released = shell.store.release(row.id(), Duration::ZERO).await;
+    let cool_for = match row.state {
+        SessionState::Connected | SessionState::Reconnecting => release_delay(shell, row),
+        SessionState::Connecting
+        | SessionState::Disconnecting
+        | SessionState::Blocked
+        | SessionState::Closed => Duration::ZERO,
+    };
+    let released = shell.store.release(row.id(), cool_for).await;
     if let Err(error) = released.and(shell.store.forget(row.id()).await) {
         warn!(session = %row.id(), error = %chain(&error), "the session's row stays");
     }

@@ -12,7 +12,7 @@ use egress_linux::netns::Netns;
 use ipnet::IpNet;
 use tokio::task::spawn_blocking;
 
-use super::hands::Hands;
+use super::hands::{Hands, release_delay};
 use super::selection::Claimed;
 use super::{openvpn, seal, selection, wireguard};
 use crate::telemetry::chain;
@@ -53,7 +53,8 @@ pub fn overdue(action: &Action) -> Refusal {
 
 async fn adopt(hands: &mut Hands) -> Result<(), Refusal> {
     wireguard::adopt(hands).await?;
-    // A credential that was changed meanwhile counts from the next attach on.
+    // What was changed meanwhile counts from the next tunnel on, which needs a lease for it.
+    hands.renew = hands.secret_is_outdated();
     hands.profile = profile(hands).ok();
     let netns = namespace(hands).await?;
     if seal::stands(netns, &Policy::Open(opening(hands).await?)).await {
@@ -85,6 +86,9 @@ async fn claim(hands: &mut Hands) -> Result<(), Refusal> {
 async fn bring_up(hands: &mut Hands, generation: u64) -> Result<(), Refusal> {
     let started = Instant::now();
     let netns = namespace(hands).await?;
+    if must_renew(hands) {
+        renew(hands).await?;
+    }
     let profile = profile(hands)?;
     let raised = match &profile {
         Profile::Wireguard(profile) => wireguard::bring_up(hands, generation, profile, netns).await,
@@ -93,6 +97,21 @@ async fn bring_up(hands: &mut Hands, generation: u64) -> Result<(), Refusal> {
     hands.timings.tunnel = milliseconds(started);
     hands.profile = Some(profile);
     raised
+}
+
+/// Whether the lease is for something else than what the next tunnel would be made of.
+fn must_renew(hands: &Hands) -> bool {
+    let made_anew = hands.profile.is_none() && hands.secret_is_outdated();
+    hands.renew || made_anew || !hands.holds_lease()
+}
+
+/// Chooses a credential again and takes its lease, in the place of the one there was.
+async fn renew(hands: &mut Hands) -> Result<(), Refusal> {
+    hands.cool_for = hands.cool_for.max(release_delay(&hands.shell, &hands.row));
+    release(hands).await?;
+    claim(hands).await?;
+    hands.renew = false;
+    Ok(())
 }
 
 /// The profile of the attach; after a restart it is made again from the catalog.
