@@ -132,7 +132,7 @@ impl Answers {
     }
 }
 
-/// Counts what comes out of the host's uplink and belongs to no tunnel.
+/// Counts what comes out of the host's uplink and belongs to no tunnel, neighbours' questions aside.
 struct Outside<'a> {
     namespace: &'a Namespace,
 }
@@ -140,12 +140,17 @@ struct Outside<'a> {
 impl<'a> Outside<'a> {
     fn watch(namespace: &'a Namespace) -> Self {
         let rules = format!(
-            "table inet outside {{ counter strangers {{ }}
-             chain heard {{ type filter hook prerouting priority raw;
+            "table inet outside {{
+             counter strangers {{
+             }}
+             chain heard {{
+             type filter hook prerouting priority raw;
              iifname != \"{OUTSIDE}\" accept
              udp dport 51820 accept
-             icmpv6 type {{ nd-neighbor-solicit, nd-neighbor-advert, nd-router-solicit, mld2-listener-report }} accept
-             counter name strangers }} }}"
+             icmpv6 type {{ 133, 135, 136, 143 }} accept
+             counter name strangers
+             }}
+             }}"
         );
         nft(namespace, &[&rules]);
         Self { namespace }
