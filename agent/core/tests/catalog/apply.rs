@@ -245,7 +245,15 @@ fn a_body_cannot_make_the_agent_open_files() {
 
 #[test]
 fn a_body_that_is_no_document_is_refused() {
-    for body in ["[]", "7", "\"x\"", "{\"provider\": {}}", "{\"gateway\": [7]}", "{\"x\": 1}"] {
+    for body in [
+        "[]",
+        "7",
+        "\"x\"",
+        "{\"provider\": {}}",
+        "{\"gateway\": [7]}",
+        "{\"workspace\": [null]}",
+        "{\"x\": 1}",
+    ] {
         let body = serde_json::from_str(body).unwrap();
         assert!(Document::from_value(body).is_err());
     }

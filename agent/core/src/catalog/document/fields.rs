@@ -89,6 +89,10 @@ impl<'r> Fields<'r> {
         let mut entries = Vec::new();
         for (nth, item) in items.into_iter().enumerate() {
             let path = format!("{key}[{nth}]");
+            if item.is_null() && !self.files {
+                self.fault(&format!("{key}[{nth}]"), "expected a table of fields");
+                continue;
+            }
             let Some(mut fields) = Fields::of(item, path, self.files, self.findings) else {
                 continue;
             };
