@@ -15,6 +15,7 @@ mod histories;
 mod keeping;
 mod leaks;
 mod limits;
+mod made_up_requests;
 mod openvpn;
 mod openvpn_process;
 mod openvpn_refusals;

@@ -29,8 +29,9 @@ use super::store;
     info(
         title = "egress-agent",
         description = "Gives each container on a host its own way out to the internet, through a \
-                       VPN gateway somebody chose for it. HTTP/1.1 on a unix socket; the caller's \
-                       user and groups decide what it may do.",
+                       VPN gateway somebody chose for it. HTTP/1.1 on a unix socket, where the \
+                       caller's user and groups decide what it may do, and over TLS, where its \
+                       certificate does.",
         license(name = "Apache-2.0", identifier = "Apache-2.0"),
         contact(),
     ),
@@ -333,22 +334,21 @@ fn responses(call: Call) -> utoipa::openapi::Responses {
         .description("Refused: `code` is a stable word, `detail` a sentence with the next step.")
         .content("application/problem+json", problem)
         .build();
-    let mut responses =
-        ResponsesBuilder::new().response("200", done("Done.")).response("default", refused.clone());
-    if let Call::Record(_) | Call::Update(_) = call {
-        responses = responses.response("200", records::with_etag(done("Done.")));
-    }
+    let refusals =
+        ResponsesBuilder::new().response("4XX", refused.clone()).response("5XX", refused);
     if let Call::Create(_) = call {
         let made = records::with_etag(done("Made; `Location` is where."));
-        return ResponsesBuilder::new()
-            .response("201", records::with_location(made))
-            .response("default", refused)
-            .build();
+        return refusals.response("201", records::with_location(made)).build();
+    }
+    let responses = refusals.response("200", done("Done."));
+    if let Call::Record(_) | Call::Update(_) = call {
+        return responses.response("200", records::with_etag(done("Done."))).build();
     }
     if call == Call::Attach {
-        responses = responses
+        return responses
             .response("200", done("It was running already."))
-            .response("201", done("Connected and sealed."));
+            .response("201", done("Connected and sealed."))
+            .build();
     }
     responses.build()
 }

@@ -118,7 +118,9 @@ fn create(
     new_id: impl FnMut() -> Uuid,
 ) -> Result<Changed, NotChanged> {
     let (plan, findings) = plan(catalog, kind, Value::Object(fields), new_id)?;
-    let record = plan.named.first().cloned().expect("a document of one entry names one record");
+    let Some(record) = plan.named.first().cloned() else {
+        return Err(Faults(vec![Finding::fault("it names no record")]).into());
+    };
     if plan.created.is_empty() {
         return Err(NotChanged::Exists(record));
     }

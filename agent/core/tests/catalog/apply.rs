@@ -252,6 +252,9 @@ fn a_body_that_is_no_document_is_refused() {
         "{\"provider\": {}}",
         "{\"gateway\": [7]}",
         "{\"workspace\": [null]}",
+        "{\"mapping\": [{\"provider\": \"\", \"user\": \"ann\"}]}",
+        "{\"workspace\": [{\"name\": null}]}",
+        "{\"provider\": [{\"name\": \"p\", \"type\": null}]}",
         "{\"x\": 1}",
     ] {
         let body = serde_json::from_str(body).unwrap();

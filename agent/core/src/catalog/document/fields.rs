@@ -53,9 +53,10 @@ impl<'r> Fields<'r> {
         if self.path.is_empty() { key.to_owned() } else { format!("{}.{key}", self.path) }
     }
 
-    /// Whether the field stands here.
+    /// Whether the field stands here. In a body `null` is as good as nothing; in a file it stands
+    /// for what was reported where the file was read.
     pub fn has(&self, key: &str) -> bool {
-        self.table.contains_key(key)
+        self.table.get(key).is_some_and(|value| self.files || !value.is_null())
     }
 
     /// Whether the field stands here as a text.
@@ -128,6 +129,14 @@ impl<'r> Fields<'r> {
             self.fault(key, "missing");
         }
         self.text(key).unwrap_or_default()
+    }
+
+    /// The name or id of another record.
+    pub fn reference(&mut self, key: &str) -> String {
+        if self.table.get(key).and_then(Value::as_str) == Some("") {
+            self.fault(key, "expected a name or an id");
+        }
+        self.required_text(key)
     }
 
     pub fn flag(&mut self, key: &str, default: bool) -> bool {

@@ -65,7 +65,7 @@ impl GatewayEntry {
     pub(super) fn read(fields: &mut Fields<'_>) -> Self {
         Self {
             id: fields.parsed("id", "a UUID"),
-            provider: fields.required_text("provider"),
+            provider: fields.reference("provider"),
             name: fields.required_text("name"),
             country: fields.text("country").unwrap_or_default(),
             city: fields.text("city").unwrap_or_default(),
@@ -88,7 +88,7 @@ impl MappingEntry {
     pub(super) fn read(fields: &mut Fields<'_>) -> Self {
         Self {
             id: fields.parsed("id", "a UUID"),
-            provider: fields.required_text("provider"),
+            provider: fields.reference("provider"),
             owner: owner(fields),
             gateways: scope(fields),
             enabled: fields.flag("enabled", true),
@@ -100,7 +100,7 @@ impl CredentialEntry {
     pub(super) fn read(fields: &mut Fields<'_>) -> Self {
         let entry = Self {
             id: fields.parsed("id", "a UUID"),
-            provider: fields.required_text("provider"),
+            provider: fields.reference("provider"),
             name: fields.required_text("name"),
             owner: owner(fields),
             private_key: fields.hidden("private_key"),

@@ -1,0 +1,79 @@
+//! Thousands of requests that nobody thought of, made up from the API's own description.
+
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use crate::harness::elsewhere::{ADDRESS, DIR, settings};
+use crate::harness::lab::in_lab;
+use crate::harness::namespace::host_command;
+use crate::harness::process::Process;
+use crate::harness::wireguard_peer::Program;
+use crate::harness::world::World;
+
+/// Installed by `make setup`.
+const SCHEMATHESIS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/.tools/python/bin/schemathesis");
+const SETTINGS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/schemathesis.toml");
+/// How many requests there are at least.
+const CASES: u32 = 5_000;
+const CHECKS: [&str; 7] = [
+    "not_a_server_error",
+    "status_code_conformance",
+    "content_type_conformance",
+    "response_headers_conformance",
+    "response_schema_conformance",
+    "unsupported_method",
+    "allow_header_conformance",
+];
+/// The most requests made up for one call in one round, besides those at the edges of its schema.
+const EACH: u32 = 120;
+const ROUNDS: u32 = 10;
+/// A round takes about a minute on an idle machine.
+const LIMIT: Duration = Duration::from_mins(10);
+
+#[test]
+fn no_made_up_request_gets_an_answer_that_is_not_documented() {
+    in_lab(|lab| {
+        let world = World::with(lab, 1, Program::WireguardGo, &settings());
+        let (mut cases, begun) = (0, Instant::now());
+        for seed in 1..=ROUNDS {
+            cases += round(seed);
+            if cases >= CASES {
+                break;
+            }
+        }
+        println!("{cases} made-up requests in {:?}", begun.elapsed());
+        assert!(cases >= CASES, "only {cases} requests were made up");
+        let log = world.agent.log();
+        assert!(!log.contains("\"level\":\"ERROR\""), "the agent found a fault of its own");
+        assert!(world.agent.sessions().is_empty(), "nothing could be attached");
+    });
+}
+
+/// Runs Schemathesis once over all calls that end, and gives the number of requests it made.
+fn round(seed: u32) -> u32 {
+    let mut schemathesis = Process::start(&mut command(seed));
+    let status = schemathesis.wait(LIMIT);
+    let said = schemathesis.output();
+    assert!(status.success(), "{said}");
+    let counted = said.lines().find_map(|line| line.trim().split_once(" generated"));
+    let (count, _) = counted.unwrap_or_else(|| panic!("it does not say how many: {said}"));
+    count.replace(',', "").parse().expect("a number of requests")
+}
+
+fn command(seed: u32) -> Command {
+    let mut command = host_command(SCHEMATHESIS);
+    command.current_dir("/run").args(["--config-file", SETTINGS, "run"]);
+    command.args(["--no-color", "--continue-on-failure", "--no-shrink"]);
+    command.args(["--phases", "coverage,fuzzing"]);
+    command.arg(format!("https://{ADDRESS}/v1/openapi.json"));
+    command.arg(format!("--request-cert={DIR}/admin.pem"));
+    command.arg(format!("--request-cert-key={DIR}/admin.key"));
+    command.arg(format!("--tls-verify={DIR}/ca.pem"));
+    // The event stream ends when the agent does.
+    command.args(["--exclude-operation-id", "events", "--request-timeout", "60"]);
+    // Not whether what fits the schemas is taken: what a config or a key must be, and which records
+    // there are, they cannot say.
+    command.arg(format!("--checks={}", CHECKS.join(",")));
+    command.arg(format!("--seed={seed}")).arg(format!("--max-examples={EACH}"));
+    command
+}
