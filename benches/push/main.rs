@@ -31,14 +31,16 @@ fn main() {
         for container in &containers {
             attach(&world, container);
         }
+        let other = Container::named("other");
+        let one = |snapshot: &str| one(&world, &containers, &other, snapshot);
         quiet(&world, &containers);
-        say("made", &one(&world, &containers, &snapshot(1, GATEWAYS)));
+        say("made", &one(&snapshot(1, GATEWAYS)));
         for round in 2..2 + ROUNDS {
-            say("changed", &one(&world, &containers, &snapshot(round, GATEWAYS)));
+            say("changed", &one(&snapshot(round, GATEWAYS)));
         }
         let last = 1 + ROUNDS;
-        say("pushed again", &one(&world, &containers, &snapshot(last, GATEWAYS)));
-        say("withdrawn", &one(&world, &containers, &snapshot(last + 1, 0)));
+        say("pushed again", &one(&snapshot(last, GATEWAYS)));
+        say("withdrawn", &one(&snapshot(last + 1, 0)));
     });
 }
 
@@ -55,10 +57,10 @@ struct Round {
     longest: Duration,
 }
 
-fn one(world: &World<'_>, containers: &[Container], snapshot: &str) -> Round {
+fn one(world: &World<'_>, containers: &[Container], other: &Container, snapshot: &str) -> Round {
     let (askers, stop) = (Askers::start(containers.iter()), AtomicBool::new(false));
     let (took, sessions) = thread::scope(|scope| {
-        let attaching = scope.spawn(|| attach_until(world, &stop));
+        let attaching = scope.spawn(|| attach_until(world, other, &stop));
         thread::sleep(Duration::from_millis(500));
         let start = Instant::now();
         let reply = push(&world.agent, snapshot, "");
@@ -92,11 +94,10 @@ fn quiet(world: &World<'_>, containers: &[Container]) {
     println!("no push: {asked} datagrams, {lost} lost, longest wait {longest:.1?}; {resident} MiB");
 }
 
-fn attach_until(world: &World<'_>, stop: &AtomicBool) -> Vec<SessionView> {
-    let container = Container::named("other");
+fn attach_until(world: &World<'_>, other: &Container, stop: &AtomicBool) -> Vec<SessionView> {
     let mut sessions = Vec::new();
     while !stop.load(Ordering::Relaxed) {
-        let session = attach(world, &container);
+        let session = attach(world, other);
         world.agent.detach(&session.session_id, true);
         sessions.push(session);
     }

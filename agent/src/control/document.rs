@@ -8,7 +8,7 @@ use egress_core::api::{
     Problem, ProviderList, ProviderRecord, PushReport, Removed, SessionList, SessionView,
     TrafficList, WorkspaceList, WorkspaceRecord, Written,
 };
-use egress_core::catalog::{Document, Snapshot};
+use egress_core::catalog::{Document, RecordKind, Snapshot};
 use utoipa::openapi::path::{
     Operation, OperationBuilder, Parameter, ParameterBuilder, ParameterIn,
 };
@@ -206,7 +206,9 @@ fn parameters(call: Call) -> Vec<Parameter> {
         Call::Detach => [vec![id()], DetachQuery::into_params(in_query)].concat(),
         Call::Offers => OffersQuery::into_params(in_query),
         Call::Apply => ApplyQuery::into_params(in_query),
-        Call::Push => [vec![provider_id()], PushQuery::into_params(in_query)].concat(),
+        Call::Push => {
+            [vec![records::key(RecordKind::Provider)], PushQuery::into_params(in_query)].concat()
+        }
         Call::ResolveGateway => ResolveQuery::into_params(in_query),
         Call::Events => vec![last_event_id()],
         Call::Record(kind) => vec![records::key(kind)],
@@ -235,16 +237,6 @@ fn id() -> Parameter {
         .required(Required::True)
         .description(Some("The session's id."))
         .schema(Some(Ref::from_schema_name("SessionId")))
-        .build()
-}
-
-fn provider_id() -> Parameter {
-    ParameterBuilder::new()
-        .name("id")
-        .parameter_in(ParameterIn::Path)
-        .required(Required::True)
-        .description(Some("The provider's id."))
-        .schema(Some(Ref::from_schema_name("ProviderId")))
         .build()
 }
 

@@ -3,22 +3,21 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::extract::{FromRequest, FromRequestParts, Path, Request, State};
-use axum::http::request::Parts;
+use axum::extract::{FromRequest, Request, State};
 use axum::{Extension, Json};
 use bytes::Bytes;
-use egress_core::api::{Code, PushReport, Refusal, SNAPSHOT_MAX};
-use egress_core::fault::Finding;
-use egress_core::id::ProviderId;
+use egress_core::api::{PushReport, SNAPSHOT_MAX};
+use egress_core::catalog::RecordKind;
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::agent::Agent;
 use super::caller::Caller;
 use super::calls::Call;
-use super::extract::{Query, must_be, receive};
+use super::extract::{Key, Query, must_be, receive};
 use super::handlers::carry_through;
 use super::problem::Rejection;
 use super::queries::PushQuery;
+use super::records::record_id;
 use super::shared::Shared;
 
 /// How many snapshots are held in memory at one time. One more waits, unread.
@@ -29,10 +28,12 @@ const SNAPSHOT_TIMEOUT: Duration = Duration::from_mins(1);
 pub(super) async fn push<A: Agent>(
     State(state): State<Shared<A>>,
     Extension(caller): Extension<Arc<Caller>>,
-    Of(provider): Of,
+    Key(key): Key,
     Query(query): Query<PushQuery>,
     Snapshot { json, place }: Snapshot,
 ) -> Result<Json<PushReport>, Rejection> {
+    let provider = record_id(RecordKind::Provider, &key)?.provider();
+    let provider = provider.expect("the key of a provider is its id");
     let agent = Arc::clone(&state.agent);
     let work = async move {
         let report = agent.push(provider, json, query.dry_run, Caller::clone(&caller)).await;
@@ -58,22 +59,5 @@ impl<A: Agent> FromRequest<Shared<A>> for Snapshot {
         let place = place.expect("nobody closes this semaphore");
         let json = receive(request.into_body(), SNAPSHOT_MAX, SNAPSHOT_TIMEOUT).await?;
         Ok(Self { json, place })
-    }
-}
-
-/// The `{id}` of a provider's path.
-pub(super) struct Of(ProviderId);
-
-impl<S: Send + Sync> FromRequestParts<S> for Of {
-    type Rejection = Rejection;
-
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Rejection> {
-        let text = Path::<String>::from_request_parts(parts, state).await;
-        let id = text.ok().and_then(|Path(text)| text.parse().ok());
-        Ok(Self(id.ok_or_else(|| {
-            let fault = Finding::fault("expected a UUID").about("id");
-            let detail = "the path holds no provider's id";
-            Refusal::new(Code::InvalidRequest, detail).with_faults(vec![fault])
-        })?))
     }
 }

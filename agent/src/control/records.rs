@@ -88,7 +88,7 @@ fn etag(record: &Record) -> String {
     format!("\"{}\"", record.version())
 }
 
-fn record_id(kind: RecordKind, key: &str) -> Result<RecordId, Refusal> {
+pub(super) fn record_id(kind: RecordKind, key: &str) -> Result<RecordId, Refusal> {
     kind.key(key).map_err(|_| {
         let fault = Finding::fault("expected a UUID").about("id");
         let detail = format!("the path holds no {} id", kind.as_str());
