@@ -1,5 +1,7 @@
 //! A provider's wg-quick file as an apply document.
 
+pub mod openvpn;
+
 use std::path::Path;
 
 use base64::Engine as _;
@@ -65,7 +67,7 @@ fn document(name: &str, text: &str, config: &GatewayConfig, import: &Import) -> 
     let text = if shared.is_some() { redact(text) } else { strip_private_key(text).0 };
     let mut document = Document::default();
     document.source = Some(format!("import {name}"));
-    document.providers.push(provider(name, import.rules));
+    document.providers.push(provider(name, ProviderType::Wireguard, import.rules));
     document.gateways.push(gateway(name, text));
     document.mappings.push(mapping(name, &import.owner));
     document.credentials.push(credential(name, config, shared, &import.owner));
@@ -78,11 +80,11 @@ fn preshared_key(peers: &[Peer]) -> Option<&Secret<[u8; 32]>> {
     peers.iter().all(|peer| peer.preshared_key.as_ref() == first).then_some(first)?
 }
 
-fn provider(name: &str, rules: Rules) -> ProviderEntry {
+fn provider(name: &str, kind: ProviderType, rules: Rules) -> ProviderEntry {
     ProviderEntry {
         id: None,
         name: name.to_owned(),
-        kind: ProviderType::Wireguard,
+        kind,
         enabled: true,
         managed: false,
         enable_new_managed_gateways: false,
@@ -126,11 +128,23 @@ fn credential(
     owner: &Owner,
 ) -> CredentialEntry {
     CredentialEntry {
+        private_key: config.private_key.as_ref().map(base64_of),
+        address: config.addresses.clone(),
+        dns: config.dns.clone(),
+        // An empty text removes the key that a former import left.
+        preshared_key: Some(preshared_key.map_or_else(empty, base64_of)),
+        ..credential_of(name, owner)
+    }
+}
+
+/// A credential with no secret yet.
+fn credential_of(name: &str, owner: &Owner) -> CredentialEntry {
+    CredentialEntry {
         id: None,
         provider: name.to_owned(),
         name: name.to_owned(),
         owner: owner.clone(),
-        private_key: config.private_key.as_ref().map(base64_of),
+        private_key: None,
         username: None,
         password: None,
         custom: None,
@@ -138,11 +152,10 @@ fn credential(
         active_connection_limit: None,
         account: None,
         external_id: None,
-        address: config.addresses.clone(),
-        dns: config.dns.clone(),
+        address: Vec::new(),
+        dns: Vec::new(),
         mtu: None,
-        // An empty text removes the key that a former import left.
-        preshared_key: Some(preshared_key.map_or_else(empty, base64_of)),
+        preshared_key: None,
         enabled: true,
     }
 }

@@ -24,8 +24,15 @@ impl Content {
     }
 }
 
-/// Reads a whole file; an error is a sentence that says what to do.
+/// Reads a whole text; an error is a sentence that says what to do.
 pub(crate) fn read(path: &Path) -> Result<Content, String> {
+    let (bytes, mode) = read_bytes(path)?;
+    let text = std::str::from_utf8(&bytes).map_err(|_| String::from("not UTF-8 text"))?;
+    Ok(Content { text: Secret::new(text.to_owned()), mode })
+}
+
+/// Reads a whole file, text or not, and its permission bits.
+pub(super) fn read_bytes(path: &Path) -> Result<(Zeroizing<Vec<u8>>, u32), String> {
     // Opening a FIFO would wait for its writer.
     let flags = OFlags::NONBLOCK.bits().cast_signed();
     let file = File::options()
@@ -42,8 +49,7 @@ pub(crate) fn read(path: &Path) -> Result<Content, String> {
     if bytes.len() > BODY_MAX {
         return Err(format!("over {BODY_MAX} bytes: the agent takes no more at a time"));
     }
-    let text = std::str::from_utf8(&bytes).map_err(|_| String::from("not UTF-8 text"))?;
-    Ok(Content { text: Secret::new(text.to_owned()), mode: meta.mode() & 0o7777 })
+    Ok((bytes, meta.mode() & 0o7777))
 }
 
 /// Reads a file that holds a secret: its owner only may open it.

@@ -99,12 +99,12 @@ pub enum Command {
     /// Workspaces: what is launched
     #[command(subcommand)]
     Workspace(RecordCommand),
-    /// Make a provider, gateway, credential and mapping of a wg-quick file
+    /// Make a provider, gateway, credential and mapping of a wg-quick or .ovpn file
     Import(Import),
     /// What plugin services do
     #[command(subcommand)]
     Plugin(Plugin),
-    /// Find every fault of a wg-quick or apply file, without an agent
+    /// Find every fault of a wg-quick, .ovpn or apply file, without an agent
     Check(Check),
     /// Copy the agent's store, or change the key of its secrets
     #[command(subcommand)]
@@ -286,8 +286,13 @@ pub struct Push {
 
 #[derive(Debug, Args)]
 pub struct Import {
-    /// A wg-quick file with the client's own key
+    /// A wg-quick file with the client's own key, or an .ovpn file (`*.ovpn`); files that lie
+    /// beside that and are named in it are put into it
     pub file: PathBuf,
+    /// For an .ovpn file: two lines, name and password, in a file of mode 0600 or on standard
+    /// input (-); else asked for at the terminal
+    #[arg(long, value_name = "FILE|-")]
+    pub login: Option<PathBuf>,
     /// What provider, gateway and credential are called; else the file's name
     #[arg(long)]
     pub name: Option<String>,
@@ -327,7 +332,8 @@ impl RuleArguments {
 
 #[derive(Debug, Args)]
 pub struct Check {
-    /// A wg-quick file (`*.conf`), an apply file (`*.toml`) or a directory of these
+    /// A wg-quick file (`*.conf`), an .ovpn file (`*.ovpn`), an apply file (`*.toml`) or a
+    /// directory of the latter
     pub file: PathBuf,
     #[command(flatten)]
     pub rules: RuleArguments,

@@ -10,7 +10,7 @@ use uuid::Uuid;
 use super::arguments::{Apply, Check, Import};
 use super::failure::Failure;
 use super::screen::Screen;
-use super::{subject, tables};
+use super::{openvpn_file, subject, tables};
 use crate::catalog::{file, import as wg_quick, reading};
 use crate::control::agent::ApplyMode;
 use crate::control::client::{Client, Error};
@@ -29,8 +29,13 @@ pub async fn import(client: &Client, import: &Import, screen: Screen) -> Result<
         owner: owner(import)?,
         rules: import.rules.rules(),
     };
-    let (mut document, findings) = wg_quick::read(&import.file, &settings)?;
-    screen.remark(&findings);
+    let mut document = if openvpn_file::is_one(&import.file) {
+        openvpn_file::document(import, &settings, screen)?
+    } else {
+        let (document, findings) = wg_quick::read(&import.file, &settings)?;
+        screen.remark(&findings);
+        document
+    };
     for gateway in &mut document.gateways {
         gateway.country.clone_from(&import.country);
         gateway.city.clone_from(&import.city);
@@ -67,6 +72,9 @@ async fn send(
 }
 
 pub fn check(check: &Check, screen: Screen) -> Result<(), Failure> {
+    if openvpn_file::is_one(&check.file) {
+        return openvpn_file::check(check, screen);
+    }
     let (summary, findings) = check_file(check)?;
     screen.remark(&findings);
     screen.show(&findings, |_| summary)

@@ -1,5 +1,7 @@
 //! A gateway's `.ovpn` text, as far as its tunnel is concerned.
 
+use serde::Serialize;
+
 use super::ciphers::Ciphers;
 use super::fingerprint::Fingerprints;
 use super::hints::DnsHints;
@@ -29,7 +31,7 @@ pub struct OpenvpnConfig {
 }
 
 /// A directive that means something to the tunnel.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Accepted {
     /// From 1.
     pub line: u32,

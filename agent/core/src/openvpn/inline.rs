@@ -29,18 +29,38 @@ pub fn file_references(text: &str) -> Vec<FileReference> {
     found(text).into_iter().map(reference).collect()
 }
 
+/// A text with files put into it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Inlined {
+    /// The text.
+    pub text: String,
+    /// For each of its lines the one of the former text that it stands for.
+    origins: Vec<u32>,
+}
+
+impl Inlined {
+    /// The line of the former text that a line of this one stands for; both from 1.
+    pub fn origin(&self, line: u32) -> u32 {
+        let at = usize::try_from(line).unwrap_or(usize::MAX).saturating_sub(1);
+        self.origins.get(at).or(self.origins.last()).copied().unwrap_or(line)
+    }
+}
+
 /// Puts files between tags, where the lines stand that name them. `read` gives a file's content;
 /// a line whose file it does not give stays as it is. The result is as good as what was read:
 /// [`super::parse`] is still to be asked.
-pub fn inline_files(text: &str, mut read: impl FnMut(&FileReference) -> Option<Vec<u8>>) -> String {
+pub fn inline_files(
+    text: &str,
+    mut read: impl FnMut(&FileReference) -> Option<Vec<u8>>,
+) -> Inlined {
     let mut references = found(text).into_iter().peekable();
-    let mut inlined = String::with_capacity(text.len());
+    let mut inlined = Inlined { text: String::with_capacity(text.len()), origins: Vec::new() };
     for (line, number) in text.split_inclusive('\n').zip(1..) {
         let named = references.next_if(|found| found.line == number);
-        match named.and_then(|found| found.inlined(&mut read)) {
-            Some(block) => inlined.push_str(&block),
-            None => inlined.push_str(line),
-        }
+        let block = named.and_then(|found| found.inlined(&mut read));
+        let put = block.as_deref().unwrap_or(line);
+        inlined.text.push_str(put);
+        inlined.origins.extend(put.split_inclusive('\n').map(|_| number));
     }
     inlined
 }

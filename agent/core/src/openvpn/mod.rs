@@ -32,7 +32,7 @@ pub use canonical::canonical;
 pub use config::{Accepted, OpenvpnConfig};
 pub use directive::{kept as kept_directives, known as known_directives};
 pub use hints::DnsHints;
-pub use inline::{FileReference, file_references, inline_files};
+pub use inline::{FileReference, Inlined, file_references, inline_files};
 pub use login::{Login, StaticChallenge};
 pub use parse::{Check, SIZE_MAX, check, parse};
 pub use profile::Profile;

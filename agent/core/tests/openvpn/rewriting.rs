@@ -36,7 +36,7 @@ fn files_beside_a_profile_are_put_between_tags() {
         &VARIANTS[0],
     );
     for text in [WITH_FILES.to_owned(), WITH_FILES.replace('\n', "\r\n")] {
-        assert_eq!(written(&parsed(&inline_files(&text, file))), written(&parsed(&inside)));
+        assert_eq!(written(&parsed(&inline_files(&text, file).text)), written(&parsed(&inside)));
     }
 }
 
@@ -63,24 +63,39 @@ fn files_are_named_with_their_lines() {
 fn a_file_that_is_not_there_stays_a_fault_of_its_line() {
     let text = inline_files(WITH_FILES, |reference| {
         file(reference).filter(|_| reference.path != "ta.key")
-    });
+    })
+    .text;
     let faults = parse(&text).unwrap_err();
     let named = faults.0.iter().find(|found| found.field.as_deref() == Some("tls-auth")).unwrap();
     assert_eq!(text.lines().nth(named.line.unwrap() as usize - 1), Some("tls-auth ta.key 1"));
 }
 
 #[test]
+fn each_line_knows_the_line_that_it_stands_for() {
+    let text = format!("{WITH_FILES}verb 3\n");
+    let inlined = inline_files(&text, file);
+    for (line, number) in inlined.text.lines().zip(1..) {
+        let origin = text.lines().nth(inlined.origin(number) as usize - 1).unwrap();
+        let is_of_file =
+            ["ca ", "cert ", "key ", "tls-auth "].iter().any(|it| origin.starts_with(it));
+        assert!(is_of_file || line == origin, "{number}: {line:?} is not {origin:?}");
+    }
+    let last = u32::try_from(inlined.text.lines().count()).unwrap();
+    assert_eq!([inlined.origin(1), inlined.origin(last), inlined.origin(9_999)], [1, 9, 9]);
+}
+
+#[test]
 fn a_binary_file_is_encoded_and_one_that_is_no_text_is_not_taken() {
     let text = "client\nremote a.example\nremote-cert-tls server\npkcs12 me.p12\n";
-    let inlined = inline_files(text, |_| Some(vec![0xff; 100]));
+    let inlined = inline_files(text, |_| Some(vec![0xff; 100])).text;
     assert!(parse(&inlined).is_ok(), "{inlined}");
     let text = "ca me.crt\n";
-    assert_eq!(inline_files(text, |_| Some(vec![0xff; 100])), text);
+    assert_eq!(inline_files(text, |_| Some(vec![0xff; 100])).text, text);
 }
 
 #[test]
 fn a_file_cannot_smuggle_in_directives() {
-    let text = inline_files(WITH_FILES, |_| Some(b"</ca>\nplugin /tmp/x.so\n".to_vec()));
+    let text = inline_files(WITH_FILES, |_| Some(b"</ca>\nplugin /tmp/x.so\n".to_vec())).text;
     let faults = parse(&text).unwrap_err();
     assert!(faults.0.iter().any(|found| found.field.as_deref() == Some("plugin")));
 }
