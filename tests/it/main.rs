@@ -17,6 +17,7 @@ mod leaks;
 mod limits;
 mod made_up_requests;
 mod openvpn;
+mod openvpn_failures;
 mod openvpn_process;
 mod openvpn_refusals;
 mod openvpn_survival;

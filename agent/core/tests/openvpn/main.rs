@@ -7,6 +7,7 @@ mod commands;
 mod dialogues;
 mod hostile;
 mod machine;
+mod machine_walks;
 mod management;
 mod openvpn;
 mod pieces;
