@@ -4,16 +4,21 @@ use egress_core::api::{
     Code, CredentialRecord, GatewayRecord, MappingRecord, ProviderRecord, Refusal, WorkspaceRecord,
 };
 use egress_core::catalog::{Catalog, Document};
+use egress_core::fault::Faults;
 
 use crate::session::Rejected;
 
 /// Takes an apply document.
 pub fn document(value: serde_json::Value) -> Result<Document, Refusal> {
     let document = Document::from_value(value).map(|(document, _)| document);
-    document.map_err(|faults| {
-        let detail = format!("{} faults; nothing was changed", faults.0.len());
-        Refusal::new(Code::InvalidRequest, detail).with_faults(faults.0)
-    })
+    document.map_err(faulty)
+}
+
+/// The refusal that tells what is wrong.
+pub fn faulty(Faults(findings): Faults) -> Refusal {
+    let faults = if findings.len() == 1 { "fault" } else { "faults" };
+    let detail = format!("{} {faults}; nothing was changed", findings.len());
+    Refusal::new(Code::InvalidRequest, detail).with_faults(findings)
 }
 
 /// Every provider, by name.

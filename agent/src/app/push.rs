@@ -5,11 +5,11 @@ use std::sync::Arc;
 use bytes::Bytes;
 use egress_core::api::{Code, PushReport, Refusal};
 use egress_core::catalog::{Catalog, PushError, Snapshot};
-use egress_core::fault::Faults;
 use egress_core::id::ProviderId;
 use tokio::task::spawn_blocking;
 use tracing::info;
 
+use super::catalog_view::faulty;
 use crate::control::caller::Caller;
 use crate::control::calls::Call;
 use crate::store::{PushFailure, Store};
@@ -75,11 +75,6 @@ fn refusal(failure: PushFailure) -> Refusal {
         }
     };
     Refusal::new(code, format!("{error}: {next}; nothing was changed"))
-}
-
-fn faulty(Faults(findings): Faults) -> Refusal {
-    let detail = format!("{} faults; nothing was changed", findings.len());
-    Refusal::new(Code::InvalidRequest, detail).with_faults(findings)
 }
 
 fn told(provider: ProviderId, report: &PushReport) {

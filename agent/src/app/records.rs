@@ -6,10 +6,9 @@ use egress_core::api::{
     AffectedSessions, ApplyReport, Code, OnSessions, Record, Refusal, Removed, Written,
 };
 use egress_core::catalog::{Catalog, Change, NotChanged, RecordId};
-use egress_core::fault::Faults;
 
 use super::agent::Host;
-use super::catalog_view;
+use super::catalog_view::{self, faulty};
 use crate::control::agent::ApplyMode;
 use crate::session::Outdated;
 use crate::store::{ApplyError, ChangeError, RecordChange, StoreError};
@@ -149,11 +148,6 @@ fn refusal(why: NotChanged, about: &str) -> Refusal {
         }
         NotChanged::Faulty(faults) => faulty(faults),
     }
-}
-
-fn faulty(faults: Faults) -> Refusal {
-    let detail = format!("{} faults; nothing was changed", faults.0.len());
-    Refusal::new(Code::InvalidRequest, detail).with_faults(faults.0)
 }
 
 fn unavailable(error: &StoreError) -> Refusal {

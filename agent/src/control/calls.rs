@@ -219,13 +219,12 @@ impl Call {
     pub fn deadline(self) -> Duration {
         match self {
             Self::Attach => Duration::from_millis(egress_core::api::DEADLINE_MAX_MS + 15_000),
-            Self::Apply
-            | Self::Create(_)
+            Self::Create(_)
             | Self::Update(_)
             | Self::Delete(_)
             | Self::BackupStore
             | Self::RotateKey => Duration::from_mins(1),
-            Self::Push => Duration::from_mins(2),
+            Self::Apply | Self::Push => Duration::from_mins(2),
             Self::Sessions
             | Self::Session
             | Self::Detach

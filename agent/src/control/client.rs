@@ -7,9 +7,10 @@ use std::time::Duration;
 use axum::http::{Method, Request, StatusCode, header};
 use bytes::Bytes;
 use egress_core::api::{
-    ApplyReport, AttachRequest, BODY_MAX, ConnectionList, CredentialList, Event, GatewayList,
-    GatewayRef, KeyRotation, MappingList, OfferList, OnSessions, Problem, ProviderList, PushReport,
-    Removed, SNAPSHOT_MAX, SessionList, SessionView, TrafficList, WorkspaceList, Written,
+    ApplyReport, AttachRequest, BODY_MAX, CATALOG_BODY_MAX, ConnectionList, CredentialList, Event,
+    GatewayList, GatewayRef, KeyRotation, MappingList, OfferList, OnSessions, Problem,
+    ProviderList, PushReport, Removed, SessionList, SessionView, TrafficList, WorkspaceList,
+    Written,
 };
 use egress_core::catalog::{RecordId, RecordKind, Subject};
 use egress_core::id::{GatewayId, ProviderId, SessionId};
@@ -32,7 +33,7 @@ use super::records::in_path;
 /// How long a call other than an attach may take.
 const PATIENCE: Duration = Duration::from_mins(1);
 /// How long a push may take.
-const PUSH_PATIENCE: Duration = Duration::from_mins(2);
+const CATALOG_PATIENCE: Duration = Duration::from_mins(2);
 /// How much later than an attach's own deadline its reply may come.
 const ATTACH_GRACE: Duration = Duration::from_secs(15);
 /// The longest reply: a catalog of 100,000 gateways.
@@ -76,7 +77,7 @@ pub enum Error {
     TooLarge {
         /// Its length.
         bytes: usize,
-        /// [`BODY_MAX`], or [`SNAPSHOT_MAX`] for a push.
+        /// [`BODY_MAX`], or [`CATALOG_BODY_MAX`] for an apply or a push.
         most: usize,
     },
     /// What answered does not speak this API.
@@ -194,7 +195,8 @@ impl Client {
         let ApplyMode { dry_run, prune, on_sessions } = mode;
         let sessions = word(on_sessions);
         let path = format!("/v1/catalog:apply?dry_run={dry_run}&prune={prune}&sessions={sessions}");
-        self.ask(Ask::new(Method::POST, path).with_json(document)).await
+        let ask = Ask { most: CATALOG_BODY_MAX, ..Ask::new(Method::POST, path) };
+        self.ask_within(CATALOG_PATIENCE, ask.with_json(document)).await.map(|(_, report)| report)
     }
 
     /// Pushes the snapshot of a plugin service, as JSON.
@@ -206,8 +208,8 @@ impl Client {
     ) -> Result<PushReport, Error> {
         let path = format!("/v1/providers/{provider}/managed-gateways?dry_run={dry_run}");
         let body = Bytes::from(snapshot);
-        let ask = Ask { body, most: SNAPSHOT_MAX, ..Ask::new(Method::PUT, path) };
-        self.ask_within(PUSH_PATIENCE, ask).await.map(|(_, report)| report)
+        let ask = Ask { body, most: CATALOG_BODY_MAX, ..Ask::new(Method::PUT, path) };
+        self.ask_within(CATALOG_PATIENCE, ask).await.map(|(_, report)| report)
     }
 
     /// Every provider.

@@ -85,7 +85,7 @@ fn too_large(most: usize) -> Refusal {
     Refusal::new(Code::BodyTooLarge, detail)
 }
 
-fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Refusal> {
+pub(super) fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Refusal> {
     let mut json = serde_json::Deserializer::from_slice(bytes);
     let value = serde_path_to_error::deserialize(&mut json)
         .map_err(|error| wrong_body(&error.path().to_string(), error.inner()))?;

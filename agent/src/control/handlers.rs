@@ -19,7 +19,8 @@ use super::agent::{Agent, ApplyMode};
 use super::caller::Caller;
 use super::calls::Call;
 use super::document;
-use super::extract::{Id, JsonBody, Query};
+use super::extract::{Id, JsonBody, Query, parse};
+use super::large_body::LargeBody;
 use super::problem::Rejection;
 use super::queries::{ApplyQuery, DetachQuery, OffersQuery, ResolveQuery};
 use super::shared::Shared;
@@ -116,13 +117,17 @@ pub async fn apply<A: Agent>(
     State(state): State<Shared<A>>,
     Extension(caller): Extension<Arc<Caller>>,
     Query(query): Query<ApplyQuery>,
-    JsonBody(document): JsonBody<Map<String, Value>>,
+    LargeBody { json, place }: LargeBody,
 ) -> Reply<ApplyReport> {
+    let document: Map<String, Value> = parse(&json)?;
     let ApplyQuery { dry_run, prune, sessions: on_sessions } = query;
     let mode = ApplyMode { dry_run, prune, on_sessions };
     let agent = Arc::clone(&state.agent);
-    let work =
-        async move { agent.apply(Value::Object(document), mode, Caller::clone(&caller)).await };
+    let work = async move {
+        let report = agent.apply(Value::Object(document), mode, Caller::clone(&caller)).await;
+        drop(place);
+        report
+    };
     carry_through(&state, Call::Apply.deadline(), "apply", work).await.map(Json)
 }
 

@@ -13,6 +13,7 @@ pub mod endpoint;
 pub mod events;
 mod extract;
 mod handlers;
+mod large_body;
 mod problem;
 mod push;
 mod queries;

@@ -25,7 +25,7 @@ use tracing::{debug, warn};
 use super::agent::Agent;
 use super::caller::Caller;
 use super::events::Events;
-use super::push::PUSHES_MAX;
+use super::large_body::LARGE_BODIES_MAX;
 use super::roles::RoleTable;
 use super::routes;
 use super::shared::Shared;
@@ -60,7 +60,7 @@ impl Server {
         let state = Shared {
             agent: Arc::new(agent),
             events,
-            pushes: Arc::new(Semaphore::new(PUSHES_MAX)),
+            large_bodies: Arc::new(Semaphore::new(LARGE_BODIES_MAX)),
             carried_through: carried_through.clone(),
             stop: stop.clone(),
         };

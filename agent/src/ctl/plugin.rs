@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{self, Read as _};
 use std::path::Path;
 
-use egress_core::api::{PushReport, SNAPSHOT_MAX};
+use egress_core::api::{CATALOG_BODY_MAX, PushReport};
 use egress_core::catalog::Difference;
 use egress_core::id::ProviderId;
 
@@ -26,7 +26,7 @@ pub async fn push(client: &Client, push: &Push, screen: Screen) -> Result<(), Fa
 /// One byte more than the agent takes at most: what is longer is refused whatever it is.
 fn read(file: &Path) -> io::Result<Vec<u8>> {
     let mut snapshot = Vec::new();
-    let most = SNAPSHOT_MAX as u64 + 1;
+    let most = CATALOG_BODY_MAX as u64 + 1;
     if file == Path::new("-") {
         io::stdin().lock().take(most).read_to_end(&mut snapshot)?;
     } else {

@@ -36,5 +36,6 @@ pub use traffic::{TrafficList, TrafficView};
 
 /// The most bytes a request body may have: 1 MiB.
 pub const BODY_MAX: usize = 1 << 20;
-/// The most bytes a pushed snapshot may have: 64 MiB, for 10,000 gateways of 6 KiB each.
-pub const SNAPSHOT_MAX: usize = 64 << 20;
+/// The most bytes that the document of an apply or a pushed snapshot may have: 64 MiB, for 10,000
+/// gateways of 6 KiB each.
+pub const CATALOG_BODY_MAX: usize = 64 << 20;

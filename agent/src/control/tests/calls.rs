@@ -7,7 +7,7 @@ use super::agent::COPY;
 use super::{GATEWAY, Lab, attach_request, refused_with};
 use crate::control::agent::ApplyMode;
 use crate::control::client::{Client, Error};
-use egress_core::api::{BODY_MAX, Code, OnSessions, SNAPSHOT_MAX, SessionState};
+use egress_core::api::{CATALOG_BODY_MAX, Code, OnSessions, SessionState};
 use egress_core::catalog::Subject;
 
 #[tokio::test]
@@ -134,10 +134,11 @@ async fn an_answer_of_somebody_else_is_a_protocol_error() {
 #[tokio::test]
 async fn a_request_over_the_bound_is_not_sent() {
     let lab = Lab::start();
-    let document = json!({"gateway": "x".repeat(BODY_MAX)});
+    let document = json!({"gateway": "x".repeat(CATALOG_BODY_MAX)});
     let error = lab.client().apply(&document, ApplyMode::default()).await.unwrap_err();
+    let most = CATALOG_BODY_MAX;
     assert!(
-        matches!(error, Error::TooLarge { bytes, most: BODY_MAX } if bytes > BODY_MAX),
+        matches!(error, Error::TooLarge { bytes, most: bound } if bound == most && bytes > most),
         "{error:?}"
     );
     assert_eq!(lab.agent.asked(), Vec::<String>::new());
@@ -152,17 +153,18 @@ async fn a_push_may_be_as_large_as_ten_thousand_gateways_and_no_larger() {
         snapshot.resize(padding, b' ');
         snapshot
     };
-    let report = lab.client().push(provider, snapshot(SNAPSHOT_MAX), true).await.unwrap();
+    let report = lab.client().push(provider, snapshot(CATALOG_BODY_MAX), true).await.unwrap();
     assert_eq!((report.dry_run, report.version), (true, 3));
-    let asked = format!("push {provider} {SNAPSHOT_MAX} bytes dry_run=true");
+    let asked = format!("push {provider} {CATALOG_BODY_MAX} bytes dry_run=true");
     assert_eq!(lab.agent.asked(), [asked]);
-    let error = lab.client().push(provider, snapshot(SNAPSHOT_MAX + 1), true).await.unwrap_err();
+    let error =
+        lab.client().push(provider, snapshot(CATALOG_BODY_MAX + 1), true).await.unwrap_err();
     assert!(matches!(error, Error::TooLarge { .. }), "{error:?}");
     let path = format!("/v1/providers/{provider}/managed-gateways");
     let head = format!(
         "PUT {path} HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\nconnection: close\r\n\
          content-length: {}\r\n\r\n",
-        SNAPSHOT_MAX + 1
+        CATALOG_BODY_MAX + 1
     );
     let problem = lab.send(head.as_bytes()).await.problem();
     assert_eq!((problem.status, problem.code), (413, Code::BodyTooLarge));
