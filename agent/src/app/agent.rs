@@ -59,15 +59,15 @@ impl Agent for Host {
         let catalog = self.store.catalog();
         let in_use = self.store.in_use();
         let health = &self.manager.shell().health;
-        let offered = egress_core::catalog::offers(&catalog, &*in_use, subject);
-        let mut offers: Vec<OfferView> = offered
+        let mut offered = egress_core::catalog::offers(&catalog, &*in_use, subject);
+        offered.sort_by_cached_key(|id| catalog.menu_place(*id));
+        let offers = offered
             .into_iter()
             .filter_map(|id| {
                 let gateway = gateway_view(&catalog, id)?;
                 Some(OfferView { gateway, health: health.of(id) })
             })
             .collect();
-        offers.sort_by(|a, b| order(a).cmp(&order(b)));
         let hidden = explain.then(|| self.hidden(&catalog, subject));
         Ok(OfferList { offers, hidden })
     }
@@ -219,9 +219,4 @@ impl Host {
         hidden.sort_by(|a, b| a.gateway.name.cmp(&b.gateway.name));
         hidden
     }
-}
-
-fn order(offer: &OfferView) -> (&str, &str, &str, &str) {
-    let gateway = &offer.gateway;
-    (&gateway.provider, &gateway.country, &gateway.city, &gateway.name)
 }

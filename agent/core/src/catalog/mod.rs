@@ -89,6 +89,8 @@ struct Index {
     credentials_of: BTreeMap<Owner, Vec<usize>>,
     /// The smallest limit among the credentials of an account.
     account_limits: BTreeMap<(ProviderId, String), u32>,
+    /// Each gateway's place in menus: sorting by what people read was most of what a menu cost.
+    menu_places: Vec<usize>,
 }
 
 /// What a gateway's name leads to.
@@ -139,6 +141,11 @@ impl Catalog {
     /// A gateway by its id.
     pub fn gateway(&self, id: GatewayId) -> Option<&Gateway> {
         self.gateway_at(id).map(|at| &self.records.gateways[at])
+    }
+
+    /// Where a gateway stands in menus: by its provider's name, country, city and its own name.
+    pub fn menu_place(&self, id: GatewayId) -> Option<usize> {
+        self.gateway_at(id).map(|at| self.index.menu_places[at])
     }
 
     fn gateway_at(&self, id: GatewayId) -> Option<usize> {
@@ -255,6 +262,7 @@ impl Index {
             index.credentials_of.entry(credential.owner.clone()).or_default().push(at);
             index.note_account_limit(credential);
         }
+        index.menu_places = menu_places(records);
         index
     }
 
@@ -264,4 +272,20 @@ impl Index {
         let smallest = self.account_limits.entry(account).or_insert(limit.get());
         *smallest = limit.get().min(*smallest);
     }
+}
+
+fn menu_places(records: &Records) -> Vec<usize> {
+    let names: BTreeMap<_, _> =
+        records.providers.iter().map(|provider| (provider.id, &provider.name)).collect();
+    let shown = |at: &usize| {
+        let gateway = &records.gateways[*at];
+        (names.get(&gateway.provider_id), &gateway.country, &gateway.city, &gateway.name)
+    };
+    let mut order: Vec<usize> = (0..records.gateways.len()).collect();
+    order.sort_by(|a, b| shown(a).cmp(&shown(b)));
+    let mut places = vec![0; order.len()];
+    for (place, at) in order.into_iter().enumerate() {
+        places[at] = place;
+    }
+    places
 }
