@@ -161,8 +161,8 @@ impl Openvpn {
         Ok(Self { settings: Arc::new(settings), dir, users, version: Version::default() })
     }
 
-    /// Starts a tunnel. What happens to it goes to `news_tx`; where nobody takes it, news wait, at
-    /// most [`supervisor::NEWS_MAX`] of them, and the oldest are dropped.
+    /// Starts a tunnel. What happens to it goes to `news_tx`; where nobody takes it, a
+    /// bounded number of news wait, and the oldest are dropped.
     pub async fn start(
         &self,
         order: Order,
