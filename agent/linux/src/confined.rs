@@ -76,6 +76,8 @@ pub fn spawn(program: Program) -> io::Result<(Child, Listener)> {
             child
         });
         let listener = listener::receive(&ours, device).and_then(Listener::admit_program);
+        // With a listener that came too late: a child that nobody answers would wait for ever.
+        drop(ours);
         let child = starter.join().unwrap_or_else(|_| Err(io::Error::other("a thread died")));
         // What the program's start failed with says more than that there is no listener then.
         let mut child = child?;
@@ -92,21 +94,22 @@ pub fn spawn(program: Program) -> io::Result<(Child, Listener)> {
 
 fn give_all_up(uid: u32, rules: &filter::Rules, socket: RawFd) -> io::Result<()> {
     become_user(uid)?;
-    for (resource, most) in [
-        (Resource::Core, 0),
-        (Resource::Fsize, 0),
-        (Resource::Memlock, 0),
-        (Resource::Nofile, FILES_MAX),
-        (Resource::Data, DATA_MAX),
-    ] {
-        setrlimit(resource, Rlimit { current: Some(most), maximum: Some(most) })?;
-    }
+    limit(Resource::Core, 0)?;
+    limit(Resource::Fsize, 0)?;
+    limit(Resource::Memlock, 0)?;
+    limit(Resource::Data, DATA_MAX)?;
     close_on_exec_from(3)?;
     forbid_new_privileges()?;
     let listener = rules.install()?;
+    // Only now: until it executes it has all files of its parent, and the listener is one more.
+    limit(Resource::Nofile, FILES_MAX)?;
     // SAFETY: `socket` is the parent's end's other one, open in this process until it executes.
     let socket = unsafe { BorrowedFd::borrow_raw(socket) };
     listener::send(socket, &listener)
+}
+
+fn limit(resource: Resource, most: u64) -> io::Result<()> {
+    Ok(setrlimit(resource, Rlimit { current: Some(most), maximum: Some(most) })?)
 }
 
 /// As plain system calls: those of the C library would first ask threads that a child has not got.

@@ -14,7 +14,7 @@ use egress_core::secret::Secret;
 use egress_linux::tun::{self, Offload};
 use tokio::runtime::Runtime;
 use tokio::sync::mpsc;
-use tokio::time::timeout;
+use tokio::time::{timeout, timeout_at};
 
 use super::openvpn_server::{PASSWORD, USERNAME};
 
@@ -131,19 +131,26 @@ impl Client {
     }
 }
 
+#[expect(clippy::print_stdout, reason = "a failed test is told why")]
 impl Tunnel<'_> {
     /// The next news.
     pub fn news(&mut self) -> News {
-        let next = self.runtime.block_on(async { timeout(PATIENCE, self.news.recv()).await });
+        self.news_until(Instant::now() + PATIENCE)
+    }
+
+    fn news_until(&mut self, deadline: Instant) -> News {
+        let next = async { timeout_at(deadline.into(), self.news.recv()).await };
+        let next = self.runtime.block_on(next);
         next.expect("news come in time").expect("a tunnel that runs tells news")
     }
 
     /// Waits until it is connected; what it says meanwhile does not count.
     pub fn connected(&mut self) -> Pushed {
+        let deadline = Instant::now() + PATIENCE;
         loop {
-            match self.news() {
+            match self.news_until(deadline) {
                 News::Connected { pushed, .. } => return pushed,
-                News::Trouble(_) | News::Down(_) => {}
+                News::Trouble(reason) | News::Down(reason) => println!("{reason:?}"),
                 News::Refused(reason) => panic!("refused: {reason:?}"),
                 News::DeviceGone => panic!("the device is gone"),
             }
@@ -152,10 +159,11 @@ impl Tunnel<'_> {
 
     /// Waits until it is not connected any more.
     pub fn down(&mut self) -> Reason {
+        let deadline = Instant::now() + PATIENCE;
         loop {
-            match self.news() {
+            match self.news_until(deadline) {
                 News::Down(reason) => return reason,
-                News::Trouble(_) => {}
+                News::Trouble(reason) => println!("{reason:?}"),
                 news @ (News::Connected { .. } | News::Refused(_) | News::DeviceGone) => {
                     panic!("not down: {news:?}")
                 }

@@ -17,7 +17,7 @@ use libc::{
 };
 use rustix::{
     event::{PollFd, PollFlags, Timespec, poll},
-    io::Errno,
+    io::{Errno, retry_on_intr},
     net::{
         RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
         SendAncillaryMessage, SendFlags, recvmsg, sendmsg,
@@ -111,7 +111,7 @@ impl Listener {
 
     fn wait(&self, most: Timespec) -> io::Result<Waited> {
         let mut ready = [PollFd::new(&self.fd, PollFlags::IN)];
-        poll(&mut ready, Some(&most))?;
+        retry_on_intr(|| poll(&mut ready, Some(&most)))?;
         let found = ready[0].revents();
         if found.contains(PollFlags::IN) {
             return Ok(Waited::Question);
@@ -184,7 +184,10 @@ pub(super) fn receive(socket: &UnixStream, device: OwnedFd) -> io::Result<Listen
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
     let mut control = RecvAncillaryBuffer::new(&mut space);
     let mut byte = [0];
-    recvmsg(socket, &mut [IoSliceMut::new(&mut byte)], &mut control, RecvFlags::CMSG_CLOEXEC)?;
+    retry_on_intr(|| {
+        let mut byte = [IoSliceMut::new(&mut byte)];
+        recvmsg(socket, &mut byte, &mut control, RecvFlags::CMSG_CLOEXEC)
+    })?;
     let fd = control.drain().find_map(|message| match message {
         RecvAncillaryMessage::ScmRights(mut fds) => fds.next(),
         _ => None,

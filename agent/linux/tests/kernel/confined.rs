@@ -89,6 +89,19 @@ fn it_writes_no_file_starts_no_program_and_enters_no_namespace() {
 }
 
 #[test]
+fn it_may_have_few_files_however_many_its_parent_has() {
+    let null = File::open("/dev/null").unwrap();
+    let _many: Vec<_> = (0..300).map(|_| null.try_clone().unwrap()).collect();
+    let (said, status) = outcome("/usr/bin/cat", &["/proc/self/limits"], b"");
+    assert!(status.success(), "{said}");
+    let limit = field(&said, "Max open files").split_whitespace();
+    assert_eq!(limit.take(2).collect::<Vec<_>>(), ["64", "64"]);
+    let (said, status) = outcome("/usr/bin/ls", &["/proc/self/fd"], b"");
+    assert!(status.success(), "{said}");
+    assert_eq!(said.lines().count(), 4, "its standard files, and the directory: {said}");
+}
+
+#[test]
 fn a_program_that_is_not_there_is_an_error() {
     let program = Program {
         path: "/nowhere/program".into(),
