@@ -150,16 +150,29 @@ const FINDINGS_MAX: usize = 100;
 #[derive(Default)]
 pub(crate) struct Report {
     findings: Vec<Finding>,
+    faults: usize,
+    /// Faults that were not worked out.
+    unlisted: usize,
 }
 
 impl Report {
     pub fn push(&mut self, finding: Finding) {
+        self.faults += usize::from(finding.severity == Severity::Fault);
         self.findings.push(finding);
+    }
+
+    /// A fault that takes time to work out: no more than are listed are.
+    pub fn push_fault(&mut self, fault: impl FnOnce() -> Finding) {
+        if self.faults < FINDINGS_MAX {
+            self.push(fault());
+        } else {
+            self.unlisted += 1;
+        }
     }
 
     /// Everything, in the order of the lines; faults first where there are too many.
     pub fn finish(mut self) -> Vec<Finding> {
-        let total = self.findings.len();
+        let total = self.findings.len() + self.unlisted;
         if total > FINDINGS_MAX {
             self.findings.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
             self.findings.truncate(FINDINGS_MAX);
@@ -182,5 +195,21 @@ mod tests {
             .at_line(7)
             .about("Peer.PublicKey");
         assert_eq!(finding.to_string(), "wg0.conf:7: Peer.PublicKey: expected 32 bytes of base64");
+    }
+
+    #[test]
+    fn a_hundred_faults_are_worked_out_and_the_others_counted() {
+        let (mut report, mut worked_out) = (Report::default(), 0);
+        report.push(Finding::note("a note"));
+        for line in 1..=250 {
+            report.push_fault(|| {
+                worked_out += 1;
+                Finding::fault("wrong").at_line(line)
+            });
+        }
+        let found = report.finish();
+        assert_eq!((found.len(), worked_out), (101, 100));
+        assert_eq!(found[99].line, Some(100));
+        assert_eq!(found[100].message, "151 more findings are not listed");
     }
 }

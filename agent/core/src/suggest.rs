@@ -3,9 +3,12 @@
 /// The known word closest to `word`, letter case aside, if one is close enough to offer it.
 pub fn closest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let word = word.to_ascii_lowercase();
+    let length = word.chars().count();
     known
         .into_iter()
-        .map(|other| (strsim::damerau_levenshtein(&word, &other.to_ascii_lowercase()), other))
+        // Comparing is slow, and texts may have thousands of unknown words.
+        .filter(|other| other.chars().count().abs_diff(length) <= slips_allowed(other))
+        .map(|other| (strsim::osa_distance(&word, &other.to_ascii_lowercase()), other))
         .filter(|(distance, other)| *distance <= slips_allowed(other))
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, other)| other)

@@ -43,7 +43,7 @@ impl Draft {
     pub fn take(&mut self, statement: Statement<'_>, report: &mut Report) {
         let statement = without_setenv_opt(statement);
         let Some((name, rule)) = directive::find(&statement.name) else {
-            return report.push(unknown(&statement));
+            return report.push_fault(|| unknown(&statement));
         };
         let Statement { line, name: written, .. } = &statement;
         let finding = match self.apply(name, rule, &statement, report) {

@@ -173,9 +173,11 @@ impl<'a> Sections<'a> {
             self.peers.push(section);
             return Current::Peer;
         }
-        let hint = did_you_mean(name, [InterfaceKey::SECTION, PeerKey::SECTION]);
-        let message = format!("unknown section: only [Interface] and [Peer] are known.{hint}");
-        report.push(Finding::fault(message).at_line(line));
+        report.push_fault(|| {
+            let hint = did_you_mean(name, [InterfaceKey::SECTION, PeerKey::SECTION]);
+            let message = format!("unknown section: only [Interface] and [Peer] are known.{hint}");
+            Finding::fault(message).at_line(line)
+        });
         Current::Unknown
     }
 
@@ -204,7 +206,7 @@ pub(super) fn resolve<'a, K: Key>(
     let mut pairs = Vec::new();
     for Pair { line, key: text, value } in section.pairs {
         match K::named(text) {
-            None => report.push(unknown_key::<K>(text, field).at_line(line)),
+            None => report.push_fault(|| unknown_key::<K>(text, field).at_line(line)),
             Some(key) if !seen.insert(key) && !key.repeats() => report.push(
                 Finding::fault("stands here twice: it can have one value only")
                     .at_line(line)
