@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use crate::catalog::why;
 use crate::id::{CredentialId, GatewayId, ProviderId, SessionId};
 
 /// A gateway as launchers see it: no config.
@@ -86,6 +87,7 @@ pub struct HiddenGateway {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct HiddenReason {
     /// A stable word.
+    #[schema(schema_with = why::words)]
     pub code: String,
     /// A sentence naming the records in the way.
     pub detail: String,

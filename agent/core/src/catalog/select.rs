@@ -136,7 +136,7 @@ impl<'a, U: InUse> Asking<'a, U> {
         Way {
             provider: provider.expect("a catalog's references lead somewhere"),
             gateway,
-            config: self.catalog.configs[at].wireguard(),
+            config: &self.catalog.configs[at],
         }
     }
 

@@ -3,13 +3,13 @@
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
+use utoipa::openapi::schema::{Object, ObjectBuilder, Type};
 
 use crate::api::Code;
 use crate::id::CredentialId;
 
 /// One reason against a gateway.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "why", rename_all = "snake_case")]
 pub enum Why {
     /// No gateway of that id.
@@ -52,6 +52,13 @@ pub enum Why {
         /// Its name.
         name: String,
     },
+    /// The gateway's server asks for a login, and the credential lacks the username or password.
+    NoLogin {
+        /// Which.
+        credential: CredentialId,
+        /// Its name.
+        name: String,
+    },
     /// A credential carries as many connections as it may.
     LimitReached {
         /// Which.
@@ -72,6 +79,28 @@ pub enum Why {
     },
 }
 
+/// Each word of [`Why::as_str`].
+pub const WORDS: [&str; 13] = [
+    "no_such_gateway",
+    "provider_disabled",
+    "gateway_disabled",
+    "no_mapping",
+    "overridden_by_workspace",
+    "no_credential",
+    "credential_disabled",
+    "credential_not_for",
+    "secret_does_not_fit",
+    "no_address",
+    "no_login",
+    "limit_reached",
+    "key_in_use",
+];
+
+/// How the API's document says them.
+pub(crate) fn words() -> Object {
+    ObjectBuilder::new().schema_type(Type::String).enum_values(Some(WORDS)).build()
+}
+
 impl Why {
     /// The stable word for it, the same as in JSON.
     pub fn as_str(&self) -> &'static str {
@@ -86,6 +115,7 @@ impl Why {
             Self::CredentialNotFor { .. } => "credential_not_for",
             Self::SecretDoesNotFit { .. } => "secret_does_not_fit",
             Self::NoAddress { .. } => "no_address",
+            Self::NoLogin { .. } => "no_login",
             Self::LimitReached { .. } => "limit_reached",
             Self::KeyInUse { .. } => "key_in_use",
         }
@@ -119,6 +149,11 @@ impl fmt::Display for Why {
             Self::NoAddress { name, .. } => {
                 write!(f, "neither the gateway's config nor credential {name} has a tunnel address")
             }
+            Self::NoLogin { name, .. } => write!(
+                f,
+                "the gateway's server asks for a username and a password, and credential {name} \
+                 lacks one"
+            ),
             Self::LimitReached { name, in_use, limit, .. } => {
                 write!(f, "credential {name} is at its limit: {in_use} of {limit} in use")
             }
@@ -158,6 +193,7 @@ impl Why {
             | Self::CredentialNotFor { credential, .. }
             | Self::SecretDoesNotFit { credential, .. }
             | Self::NoAddress { credential, .. }
+            | Self::NoLogin { credential, .. }
             | Self::LimitReached { credential, .. }
             | Self::KeyInUse { credential, .. } => Some(*credential),
         }
@@ -174,7 +210,7 @@ impl Why {
             Self::CredentialDisabled { .. }
             | Self::CredentialNotFor { .. }
             | Self::SecretDoesNotFit { .. } => Weight::Credential,
-            Self::NoAddress { .. } => Weight::Merge,
+            Self::NoAddress { .. } | Self::NoLogin { .. } => Weight::Merge,
             Self::LimitReached { .. } => Weight::Limit,
             Self::KeyInUse { .. } => Weight::Key,
         }

@@ -9,6 +9,7 @@ use super::login::{Login, StaticChallenge};
 use super::material::Material;
 use super::remote::Remote;
 use super::setting::Settings;
+use crate::secret::Secret;
 
 /// A gateway's config: all of it that a tunnel needs, and nothing that runs, reads or writes. Only
 /// [`super::parse`] makes one.
@@ -54,6 +55,11 @@ impl OpenvpnConfig {
     /// openvpn will ask for the private key's password.
     pub fn key_encrypted(&self) -> bool {
         self.material.key_encrypted
+    }
+
+    /// Whether the server, where it asks for a login, would be told both parts of this one.
+    pub fn takes_login(&self, username: &str, password: &Secret<String>) -> bool {
+        !self.needs_login || !(username.is_empty() || password.expose().is_empty())
     }
 
     /// The largest packet in the tunnel, in bytes, unless the server says otherwise.

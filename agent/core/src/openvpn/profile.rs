@@ -30,7 +30,7 @@ impl Profile {
                            store it without a password";
             return Err(faults("key", message));
         }
-        if config.needs_login && (username.is_empty() || password.expose().is_empty()) {
+        if !config.takes_login(username, password) {
             let message =
                 format!("the server wants both, and credential {} lacks one", credential.name);
             return Err(faults("auth-user-pass", message));

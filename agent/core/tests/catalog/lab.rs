@@ -78,6 +78,13 @@ pub fn openvpn_config(lines: &str) -> String {
     )
 }
 
+/// Lines of an `.ovpn` text by which a client is let in without a login.
+pub fn certificate() -> String {
+    const CERT: &str = include_str!("../openvpn/pki/client.crt");
+    const KEY: &str = include_str!("../openvpn/pki/client.key");
+    format!("<cert>\n{CERT}</cert>\n<key>\n{KEY}</key>")
+}
+
 pub fn gateway(n: u128, provider: u128) -> Gateway {
     Gateway {
         id: gateway_id(n),

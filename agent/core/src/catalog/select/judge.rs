@@ -2,14 +2,16 @@
 
 use super::{Asking, InUse};
 use crate::catalog::Why;
-use crate::catalog::model::{Credential, Gateway, Provider};
-use crate::wireguard::{ConflictKey, GatewayConfig, conflict_keys};
+use crate::catalog::config::Config;
+use crate::catalog::model::{Credential, CredentialSecret, Gateway, Provider};
+use crate::openvpn::OpenvpnConfig;
+use crate::wireguard::{ConflictKey, conflict_keys};
 
 /// A gateway with what belongs to it.
 pub(super) struct Way<'a> {
     pub provider: &'a Provider,
     pub gateway: &'a Gateway,
-    pub config: Option<&'a GatewayConfig>,
+    pub config: &'a Config,
 }
 
 /// A credential with the public key that belongs to it.
@@ -26,6 +28,7 @@ pub(super) enum Against {
     DoesNotFit,
     NotForGateway,
     NoAddress,
+    NoLogin,
     Limit { in_use: u32, limit: u32 },
     Key,
 }
@@ -38,6 +41,7 @@ impl Against {
             Self::DoesNotFit => Why::SecretDoesNotFit { credential, name },
             Self::NotForGateway => Why::CredentialNotFor { credential, name },
             Self::NoAddress => Why::NoAddress { credential, name },
+            Self::NoLogin => Why::NoLogin { credential, name },
             Self::Limit { in_use, limit } => Why::LimitReached { credential, name, in_use, limit },
             Self::Key => Why::KeyInUse { credential, name },
         }
@@ -80,7 +84,9 @@ pub(super) fn fits(provider: &Provider, credential: &Credential) -> bool {
 impl Way<'_> {
     /// Whether a credential that [`fits`] opens this gateway, and the two can be merged.
     pub fn opened_by(&self, held: &Held<'_>) -> bool {
-        held.credential.gateways.allows(self.gateway.id) && self.has_address(held)
+        held.credential.gateways.allows(self.gateway.id)
+            && self.has_address(held)
+            && self.has_login(held)
     }
 
     /// All that is against a credential, whatever is in use.
@@ -92,18 +98,27 @@ impl Way<'_> {
             (fits, Against::DoesNotFit),
             (credential.gateways.allows(self.gateway.id), Against::NotForGateway),
             (!fits || self.has_address(held), Against::NoAddress),
+            (!fits || self.has_login(held), Against::NoLogin),
         ];
         conditions.into_iter().filter(|(holds, _)| !holds).map(|(_, against)| against)
     }
 
     fn has_address(&self, held: &Held<'_>) -> bool {
-        let config_has = self.config.is_none_or(|config| !config.addresses.is_empty());
+        let config_has = self.config.wireguard().is_none_or(|config| !config.addresses.is_empty());
         config_has || !held.credential.overrides.addresses.is_empty()
+    }
+
+    fn has_login(&self, held: &Held<'_>) -> bool {
+        let CredentialSecret::UserPassword { username, password } = &held.credential.secret else {
+            return true;
+        };
+        let takes = |config: &OpenvpnConfig| config.takes_login(username, password);
+        self.config.openvpn().is_none_or(takes)
     }
 
     pub fn conflict_keys(&self, held: &Held<'_>) -> impl Iterator<Item = ConflictKey> {
         let sharing = self.provider.key_sharing;
-        let both = held.public_key.zip(self.config);
+        let both = held.public_key.zip(self.config.wireguard());
         both.into_iter().flat_map(move |(key, config)| conflict_keys(key, config, sharing))
     }
 }

@@ -71,9 +71,10 @@ fn the_random_catalogs_reach_every_reason_every_refusal_and_every_order() {
         assert!(times >= 10, "{word} came {times} times");
     }
     assert!(reached.is_empty(), "not expected: {reached:?}");
+    assert!(why::WORDS.iter().all(|word| EXPECTED.contains(word)));
 }
 
-const EXPECTED: [&str; 23] = [
+const EXPECTED: [&str; 24] = [
     "no_such_gateway",
     "provider_disabled",
     "gateway_disabled",
@@ -84,6 +85,7 @@ const EXPECTED: [&str; 23] = [
     "credential_not_for",
     "secret_does_not_fit",
     "no_address",
+    "no_login",
     "limit_reached",
     "key_in_use",
     "refused NoSuchGateway",

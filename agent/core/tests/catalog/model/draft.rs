@@ -28,6 +28,8 @@ pub struct GatewayDraft {
     pub enabled: bool,
     has_address: bool,
     peers: Vec<Peer>,
+    /// Whether an OpenVPN server lets nobody in on a certificate alone.
+    asks_for_login: bool,
     /// How endpoints are spelt.
     spelling: usize,
 }
@@ -49,11 +51,19 @@ pub struct CredentialDraft {
     /// Whether the secret is of the provider's type.
     fits: bool,
     client: u8,
+    /// Which half of a login is empty.
+    lacks: Option<Half>,
     /// Bits of the private key that X25519 does not look at.
     ignored_bits: u8,
     has_address: bool,
     limit: Option<NonZeroU32>,
     account: Option<&'static str>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Half {
+    Username,
+    Password,
 }
 
 pub fn provider() -> impl Strategy<Value = Provider> {
@@ -73,10 +83,11 @@ pub fn provider() -> impl Strategy<Value = Provider> {
 
 pub fn gateway() -> impl Strategy<Value = GatewayDraft> {
     let peer = (0..6_u8, 0..4_u8).prop_map(|(key, endpoint)| Peer { key, endpoint });
-    (provider_at(), on(), on(), vec(peer, 1..=2), 0..2_usize).prop_map(
-        |(provider, enabled, has_address, mut peers, spelling)| {
+    let config = (on(), vec(peer, 1..=2), any::<bool>(), 0..2_usize);
+    (provider_at(), on(), config).prop_map(
+        |(provider, enabled, (has_address, mut peers, asks_for_login, spelling))| {
             peers.dedup_by_key(|peer| peer.key);
-            GatewayDraft { provider, enabled, has_address, peers, spelling }
+            GatewayDraft { provider, enabled, has_address, peers, asks_for_login, spelling }
         },
     )
 }
@@ -90,10 +101,11 @@ pub fn mapping() -> impl Strategy<Value = MappingDraft> {
 pub fn credential() -> impl Strategy<Value = CredentialDraft> {
     let limit = option::weighted(0.5, (1..=4_u32).prop_map(|it| NonZeroU32::new(it).unwrap()));
     let account = option::weighted(0.4, select(vec!["a", "A", "b"]));
-    let secret = (on(), 0..6_u8, 0..16_u8, prop::bool::weighted(0.2));
+    let lacks = option::weighted(0.2, select(vec![Half::Username, Half::Password]));
+    let secret = (on(), 0..6_u8, lacks, 0..16_u8, prop::bool::weighted(0.2));
     (provider_at(), scope(), on(), owner(), secret, limit, account).prop_map(
         |(provider, scope, enabled, owner, secret, limit, account)| {
-            let (fits, client, ignored_bits, has_address) = secret;
+            let (fits, client, lacks, ignored_bits, has_address) = secret;
             CredentialDraft {
                 provider,
                 scope,
@@ -101,6 +113,7 @@ pub fn credential() -> impl Strategy<Value = CredentialDraft> {
                 owner,
                 fits,
                 client,
+                lacks,
                 ignored_bits,
                 has_address,
                 limit,
@@ -134,10 +147,17 @@ impl GatewayDraft {
         (kind == ProviderType::Wireguard).then(config)
     }
 
+    pub fn asks_for_login(&self, kind: ProviderType) -> bool {
+        kind == ProviderType::Openvpn && self.asks_for_login
+    }
+
     pub fn text(&self, kind: ProviderType) -> String {
         match kind {
             ProviderType::Wireguard => {}
-            ProviderType::Openvpn => return lab::openvpn_config("auth-user-pass"),
+            ProviderType::Openvpn if self.asks_for_login => {
+                return lab::openvpn_config("auth-user-pass");
+            }
+            ProviderType::Openvpn => return lab::openvpn_config(&lab::certificate()),
             ProviderType::Custom => return String::new(),
         }
         let address = if self.has_address { "Address = 10.0.0.2\n" } else { "" };
@@ -193,10 +213,16 @@ impl CredentialDraft {
         match self.secret_kind(kind) {
             ProviderType::Wireguard => CredentialSecret::PrivateKey(self.private_key()),
             ProviderType::Custom => CredentialSecret::Custom(Secret::new("{}".to_owned())),
-            ProviderType::Openvpn => CredentialSecret::UserPassword {
-                username: format!("u{}", self.client),
-                password: Secret::new("hunter2".to_owned()),
-            },
+            ProviderType::Openvpn => self.login(),
+        }
+    }
+
+    fn login(&self) -> CredentialSecret {
+        let unless =
+            |half, text: String| if self.lacks == Some(half) { String::new() } else { text };
+        CredentialSecret::UserPassword {
+            username: unless(Half::Username, format!("u{}", self.client)),
+            password: Secret::new(unless(Half::Password, "hunter2".to_owned())),
         }
     }
 

@@ -60,6 +60,9 @@ fn add_gateway(world: &mut World, id: GatewayId, draft: &GatewayDraft) {
     if let Some(config) = draft.config(provider.kind) {
         world.configs.insert(id, config);
     }
+    if draft.asks_for_login(provider.kind) {
+        world.asks_for_login.insert(id);
+    }
     world.records.gateways.push(Gateway {
         id,
         provider_id: provider.id,

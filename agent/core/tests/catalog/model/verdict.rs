@@ -114,6 +114,8 @@ impl<'a> Asked<'a> {
             reasons.push(Why::SecretDoesNotFit { credential, name: name.clone() });
         } else if !self.has_address(it) {
             reasons.push(Why::NoAddress { credential, name: name.clone() });
+        } else if !self.has_login(it) {
+            reasons.push(Why::NoLogin { credential, name: name.clone() });
         }
         if !reasons.is_empty() {
             return reasons;
@@ -132,7 +134,8 @@ impl<'a> Asked<'a> {
         let right =
             |it: &&&Credential| it.enabled && self.allowed(&it.gateways) && self.secret_fits(it);
         let right: Vec<_> = own.iter().filter(right).collect();
-        let merging: Vec<_> = right.iter().filter(|it| self.has_address(it)).collect();
+        let merges = |it: &&&&Credential| self.has_address(it) && self.has_login(it);
+        let merging: Vec<_> = right.iter().filter(merges).collect();
         if merging.iter().any(|it| !self.is_full(it)) {
             Code::KeyInUse
         } else if !merging.is_empty() {
@@ -159,6 +162,17 @@ impl<'a> Asked<'a> {
     fn has_address(&self, it: &Credential) -> bool {
         let config = self.world.configs.get(&self.gateway.id);
         config.is_none_or(|config| config.has_address || !it.overrides.addresses.is_empty())
+    }
+
+    /// Username and password are missing where the profile needs them: refused at selection.
+    fn has_login(&self, it: &Credential) -> bool {
+        let whole = match &it.secret {
+            CredentialSecret::UserPassword { username, password } => {
+                !username.is_empty() && !password.expose().is_empty()
+            }
+            CredentialSecret::PrivateKey(_) | CredentialSecret::Custom(_) => false,
+        };
+        whole || !self.world.asks_for_login.contains(&self.gateway.id)
     }
 
     /// Credentials naming the same account share one limit, the smallest of theirs.

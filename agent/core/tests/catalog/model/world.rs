@@ -12,6 +12,8 @@ pub struct World {
     pub records: Records,
     /// What the config of each WireGuard gateway says.
     pub configs: BTreeMap<GatewayId, Config>,
+    /// The OpenVPN gateways whose server asks for a username and a password.
+    pub asks_for_login: BTreeSet<GatewayId>,
     /// The client that the far end sees behind each private key.
     pub clients: BTreeMap<CredentialId, u8>,
     /// Live connections.

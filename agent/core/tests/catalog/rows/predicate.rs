@@ -3,13 +3,15 @@
 use std::num::NonZeroU32;
 
 use egress_core::api::Code;
-use egress_core::catalog::{CredentialSecret, Records, Subject, Why, explain, offers, why};
+use egress_core::catalog::{
+    CredentialSecret, ProviderType, Records, Subject, Why, explain, offers, why,
+};
 use egress_core::secret::Secret;
 
 use super::{ask, spoilt};
 use crate::lab::{
-    Counts, ann, catalog, config, credential_id, gateway_id, mapping, owner, records, selected,
-    workspace,
+    Counts, ann, catalog, certificate, config, credential_id, gateway_id, mapping, openvpn_config,
+    owner, records, selected, workspace,
 };
 
 #[test]
@@ -55,7 +57,17 @@ fn every_switch_that_is_off_hides_the_gateway_and_says_so() {
         ),
         (
             spoilt(|it| it.gateways[0].config = config(9).replace("Address = 10.0.0.2", "")),
-            Why::NoAddress { credential, name },
+            Why::NoAddress { credential, name: name.clone() },
+            Code::ConfigInvalid,
+        ),
+        (
+            spoilt(|it| openvpn(it, "auth-user-pass", ("ann", ""))),
+            Why::NoLogin { credential, name: name.clone() },
+            Code::ConfigInvalid,
+        ),
+        (
+            spoilt(|it| openvpn(it, "auth-user-pass", ("", "hunter2"))),
+            Why::NoLogin { credential, name },
             Code::ConfigInvalid,
         ),
     ];
@@ -65,7 +77,28 @@ fn every_switch_that_is_off_hides_the_gateway_and_says_so() {
         assert_eq!(why::code(&reasons), code, "{reasons:?}");
         let in_json = serde_json::to_value(&reasons[0]).unwrap();
         assert_eq!(in_json["why"], reasons[0].as_str());
+        assert!(why::WORDS.contains(&reasons[0].as_str()));
     }
+}
+
+#[test]
+fn an_openvpn_gateway_is_offered_with_the_login_that_it_needs() {
+    let asks = |login| ask(spoilt(|it| openvpn(it, "auth-user-pass", login)), &Counts::default());
+    assert_eq!(asks(("ann", "hunter2")), Ok(vec![1]));
+    let without_one = spoilt(|it| openvpn(it, &certificate(), ("", "")));
+    assert_eq!(ask(without_one, &Counts::default()), Ok(vec![1]), "a certificate lets it in");
+}
+
+/// Makes the provider an OpenVPN one.
+fn openvpn(records: &mut Records, lines: &str, (username, password): (&str, &str)) {
+    records.providers[0].kind = ProviderType::Openvpn;
+    for gateway in &mut records.gateways {
+        gateway.config = openvpn_config(lines);
+    }
+    records.credentials[0].secret = CredentialSecret::UserPassword {
+        username: username.to_owned(),
+        password: Secret::new(password.to_owned()),
+    };
 }
 
 #[test]
