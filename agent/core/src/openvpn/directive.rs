@@ -5,7 +5,7 @@ mod kept;
 mod refused;
 mod rule;
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
 use rule::Group;
@@ -13,7 +13,7 @@ pub(super) use rule::{Part, Reading, Rule};
 
 /// The name that openvpn 2.6 has for a directive, and what becomes of it.
 pub(super) fn find(name: &str) -> Option<(&'static str, Rule)> {
-    static RULES: LazyLock<HashMap<&str, Rule>> = LazyLock::new(|| rules().collect());
+    static RULES: LazyLock<BTreeMap<&str, Rule>> = LazyLock::new(|| rules().collect());
     let name = kept::ALIASES.iter().find(|(alias, _)| *alias == name).map_or(name, |(_, of)| of);
     RULES.get_key_value(name).map(|(name, rule)| (*name, *rule))
 }
