@@ -2,6 +2,10 @@
 
 /// The known word closest to `word`, letter case aside, if one is close enough to offer it.
 pub fn closest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    if cfg!(fuzzing) {
+        // Comparing words would be nearly all that is done.
+        return None;
+    }
     let word = word.to_ascii_lowercase();
     let length = word.chars().count();
     known
