@@ -13,7 +13,7 @@ use crate::harness::verdict::Canary;
 use crate::harness::wireguard_peer::{PEER_V4, Program, WireguardPeer};
 use crate::harness::world::{World, catalog, request, session_id};
 
-const LIMIT: Duration = Duration::from_secs(5);
+const LIMIT: Duration = Duration::from_secs(20);
 const SHORT: Duration = Duration::from_millis(500);
 
 /// TCP, UDP, ICMP and names, in both families, seen by the far end as this client's.

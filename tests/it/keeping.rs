@@ -15,7 +15,7 @@ use crate::harness::probe::who_am_i;
 use crate::harness::wait;
 use crate::harness::world::{World, request, session_id};
 
-const LIMIT: Duration = Duration::from_secs(5);
+const LIMIT: Duration = Duration::from_secs(20);
 const COPY: &str = "/run/copy.sqlite";
 
 #[track_caller]

@@ -22,7 +22,7 @@ use crate::harness::world::{request, session_id};
 
 /// How long a state is watched: some 50 rounds of every probe.
 const WATCH: Duration = Duration::from_secs(2);
-const LIMIT: Duration = Duration::from_secs(5);
+const LIMIT: Duration = Duration::from_secs(20);
 
 /// The same test with a gateway of either protocol.
 macro_rules! with_either_protocol {

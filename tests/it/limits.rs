@@ -93,7 +93,7 @@ fn a_credentials_limit_is_kept_and_a_lowered_one_drains() {
             let agent = &world.agent;
             let attaches: Vec<_> =
                 asked.iter().map(|asked| scope.spawn(move || agent.attach(asked))).collect();
-            crate::harness::wait::until("two leases are held", Duration::from_secs(3), || {
+            crate::harness::wait::until("two leases are held", Duration::from_secs(20), || {
                 agent.live_connections() == 2
             });
             limit(1);

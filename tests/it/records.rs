@@ -274,7 +274,7 @@ fn an_attach_under_way_is_cut_too() {
         thread::scope(|scope| {
             // The far end does not know the key: the attach holds a lease and waits.
             let attach = scope.spawn(|| agent.attach(&asked));
-            wait::until("the lease is held", Duration::from_secs(5), || {
+            wait::until("the lease is held", Duration::from_secs(20), || {
                 agent.live_connections() == 1
             });
             let gone = agent.ask_if("DELETE", &format!("{path}?sessions=cut"), "*", "");

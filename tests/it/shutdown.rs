@@ -49,7 +49,7 @@ fn sigterm_during_fifty_attaches_ends_in_time_and_leaves_nothing_half_open() {
                     scope.spawn(move || agent.attach(&asked).expect_err("nobody answers"))
                 })
                 .collect();
-            wait::until("every attach is under way", Duration::from_secs(5), || {
+            wait::until("every attach is under way", Duration::from_secs(20), || {
                 let sessions = agent.sessions();
                 sessions.iter().filter(|s| s.state == SessionState::Connecting).count()
                     == usize::from(ATTACHES)

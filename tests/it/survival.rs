@@ -10,7 +10,7 @@ use crate::harness::traffic::Stream;
 use crate::harness::wait;
 use crate::harness::world::{World, request, session_id};
 
-const LIMIT: Duration = Duration::from_secs(5);
+const LIMIT: Duration = Duration::from_secs(20);
 /// "After those namespaces are gone it is 0 within a second."
 const REAP: Duration = Duration::from_secs(1);
 

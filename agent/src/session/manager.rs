@@ -95,15 +95,21 @@ impl Manager {
         request: AttachRequest,
         caller: Caller,
     ) -> Result<Attached, Refusal> {
+        let id = request.session_id.clone();
         loop {
             match self.enter(&request)? {
                 Place::New(seat) => {
                     let lifeline = seat.lifeline.clone();
                     self.launch(accepted, request, caller, seat);
-                    return self.answer(lifeline.settled().await, true);
+                    let status = lifeline.settled().await;
+                    self.forget_over(&id, &lifeline);
+                    return self.answer(status, true);
                 }
                 Place::Running(lifeline) => return self.answer(lifeline.settled().await, false),
-                Place::Over(lifeline) => drop(lifeline.detach(false).await),
+                Place::Over(lifeline) => {
+                    lifeline.detach(false).await;
+                    self.forget_over(&id, &lifeline);
+                }
             }
         }
     }
@@ -154,12 +160,18 @@ impl Manager {
 
     fn launch(&self, accepted: Instant, request: AttachRequest, caller: Caller, seat: Seat) {
         let manager = self.clone();
-        let id = request.session_id.clone();
-        self.spawn(id, async move { manager.start(accepted, request, caller, seat).await });
+        let (id, lifeline) = (request.session_id.clone(), seat.lifeline.clone());
+        let task = async move { manager.start(accepted, request, caller, seat).await };
+        self.spawn(id, lifeline, task);
     }
 
-    /// Runs a session's task to its end, and takes it off the list then.
-    fn spawn(&self, id: SessionId, task: impl Future<Output = ()> + Send + 'static) {
+    /// Runs the task of a session that is on the list to its end, and takes it off the list then.
+    fn spawn(
+        &self,
+        id: SessionId,
+        lifeline: Lifeline,
+        task: impl Future<Output = ()> + Send + 'static,
+    ) {
         let manager = self.clone();
         let span = info_span!("session", session = %id);
         self.0.drivers.spawn(async move {
@@ -167,8 +179,24 @@ impl Manager {
                 error!(session = %id, %panic, "a session's driver broke off");
                 manager.give_up(&id).await;
             }
-            manager.sessions().remove(&id);
+            manager.forget(&id, &lifeline);
         });
+    }
+
+    /// Takes a session that is over off the list, before somebody is told so.
+    fn forget_over(&self, id: &SessionId, lifeline: &Lifeline) {
+        if lifeline.status_rx.borrow().view.state == SessionState::Closed {
+            self.forget(id, lifeline);
+        }
+    }
+
+    /// Takes it off the list, but not another one that has its id by now.
+    fn forget(&self, id: &SessionId, lifeline: &Lifeline) {
+        let mut sessions = self.sessions();
+        let same = |entry: &Entry| entry.lifeline.commands_tx.same_channel(&lifeline.commands_tx);
+        if sessions.get(id).is_some_and(same) {
+            sessions.remove(id);
+        }
     }
 
     async fn start(&self, accepted: Instant, request: AttachRequest, caller: Caller, seat: Seat) {
@@ -236,15 +264,18 @@ impl Manager {
             error!(session = %row.id(), error = %chain(&error), "its end will not be heard");
         }
         let (id, request, cookie) = (row.id().clone(), row.request.clone(), row.netns.cookie);
-        let entry = Entry { request, lifeline, cookie: Some(cookie) };
+        let entry = Entry { request, lifeline: lifeline.clone(), cookie: Some(cookie) };
         self.sessions().insert(id.clone(), entry);
-        self.spawn(id, Driver::new(shell, machine, row, gateway, commands_rx, status_tx).run());
+        let driver = Driver::new(shell, machine, row, gateway, commands_rx, status_tx);
+        self.spawn(id, lifeline, driver.run());
     }
 
     /// Ends a session.
     pub async fn detach(&self, id: &SessionId, release: bool) -> Result<SessionView, Refusal> {
         let lifeline = self.lifeline(id)?;
-        Ok(lifeline.detach(release).await.view)
+        let status = lifeline.detach(release).await;
+        self.forget_over(id, &lifeline);
+        Ok(status.view)
     }
 
     /// One session.

@@ -67,7 +67,7 @@ impl Sniffer {
         let mark = format!("{}-{number}.", self.marker.as_str()).into_bytes();
         let sender = UdpSocket::bind("0.0.0.0:0").expect("bind on the host");
         sender.send_to(&mark, MARKER_TARGET).expect("send a marker");
-        wait::until("the sniffer hears a marker", Duration::from_secs(5), || {
+        wait::until("the sniffer hears a marker", Duration::from_secs(20), || {
             let alive = self.thread.as_ref().is_some_and(|thread| !thread.is_finished());
             assert!(alive, "the sniffer has lost frames and stopped");
             self.lock().iter().rev().any(|frame| frame.bytes.ends_with(&mark))

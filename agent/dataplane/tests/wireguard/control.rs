@@ -19,6 +19,8 @@ use crate::traffic::within;
 
 /// The argument that makes this binary the data plane.
 pub const DATA_PLANE: &str = "be-the-data-plane";
+/// More than an answer takes on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(30);
 /// A user without any privilege.
 pub const NOBODY: u32 = 65_534;
 
@@ -48,7 +50,7 @@ impl DataPlane {
 
     /// A new connection, which is control from now on.
     pub fn control(&self) -> Control {
-        let deadline = Instant::now() + Duration::from_secs(5);
+        let deadline = Instant::now() + PATIENCE;
         loop {
             match seqpacket::connect(&self.path) {
                 Ok(fd) => return Control::new(fd),
@@ -125,7 +127,7 @@ impl Control {
         let first = self.number - expected;
         let mut count = 0;
         while count < expected {
-            match self.hear(Duration::from_secs(5)).expect("an answer within 5 s") {
+            match self.hear(PATIENCE).expect("an answer in time") {
                 (Message::Event(event), _) => self.news.push_back(event),
                 (Message::Reply { number, .. }, fds) => {
                     count += 1;
@@ -139,7 +141,7 @@ impl Control {
     /// The next answer to the last request.
     fn answer(&mut self) -> (Reply, Vec<OwnedFd>) {
         loop {
-            match self.hear(Duration::from_secs(5)).expect("an answer within 5 s") {
+            match self.hear(PATIENCE).expect("an answer in time") {
                 (Message::Event(event), _) => self.news.push_back(event),
                 (Message::Reply { number, reply }, fds) => {
                     assert_eq!(number, self.number);
