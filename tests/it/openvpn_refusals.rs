@@ -22,11 +22,12 @@ const PATIENCE: Duration = Duration::from_secs(4);
 #[allow(clippy::print_stdout, reason = "how long a refusal took is shown")]
 fn refused(world: &OpenvpnWorld<'_>, container: &Container) -> Problem {
     let mut asked = request("c-1", container.by_path(), 0);
-    asked.deadline_ms = 8_000;
+    asked.deadline_ms = 12_000;
     let started = Instant::now();
     let problem = world.agent.attach(&asked).unwrap_err();
     println!("{:?} after {:?}: {}", problem.code, started.elapsed(), problem.detail);
-    assert!(started.elapsed() < Duration::from_secs(12), "late: {problem:?}");
+    let deadline = Duration::from_millis(asked.deadline_ms);
+    assert!(started.elapsed() < deadline, "late: {problem:?}");
     let session = world.agent.session(&session_id("c-1")).unwrap();
     assert_eq!(session.state, SessionState::Blocked);
     assert_eq!(session.reason.unwrap().code, problem.code);

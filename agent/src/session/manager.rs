@@ -25,6 +25,9 @@ use crate::control::caller::Caller;
 use crate::store::{NetnsIdentity, SessionRow};
 use crate::telemetry::chain;
 
+/// The most that undoing an attach may need of its deadline.
+const UNDOING: Duration = Duration::from_millis(1_500);
+
 /// All sessions. Clones share them.
 #[derive(Clone)]
 pub struct Manager(Arc<Shared>);
@@ -200,7 +203,7 @@ impl Manager {
     }
 
     async fn start(&self, accepted: Instant, request: AttachRequest, caller: Caller, seat: Seat) {
-        let deadline = accepted + Duration::from_millis(request.deadline_ms);
+        let deadline = accepted + time_to_connect(request.deadline_ms);
         let status_tx = seat.status_tx.clone();
         match self.prepared(accepted, deadline, request, &caller, seat).await {
             Ok(driver) => driver.run().await,
@@ -416,6 +419,13 @@ fn blank_view(request: &AttachRequest) -> SessionView {
         timings_ms: Timings::default(),
         created_at: 0,
     }
+}
+
+/// What an attach has of its deadline; with the rest, what could not be finished is undone, so
+/// that the refusal comes in time, too.
+fn time_to_connect(deadline_ms: u64) -> Duration {
+    let whole = Duration::from_millis(deadline_ms);
+    whole - UNDOING.min(whole / 6)
 }
 
 fn checked_too_long() -> Refusal {
