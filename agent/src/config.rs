@@ -100,9 +100,9 @@ pub struct Containment {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Wireguard {
-    /// Where a device is made: `moved` creates it in the host's namespace and moves it, so that a
-    /// dead container's namespace ends; `inside` saves the 20 ms of the move and keeps the
-    /// namespace until the agent lets go.
+    /// Where a device is made: `inside` the container's namespace, which lives as long as the device
+    /// then, and so is let go of when nobody is left there; or in the host's and `moved`, which
+    /// takes 20 ms, one device at a time.
     pub device: DevicePlacement,
     /// Mark of the outer packets, for policy routing on the host; 0 is none.
     pub mark: u32,
@@ -247,7 +247,7 @@ impl Default for Containment {
 impl Default for Wireguard {
     fn default() -> Self {
         Self {
-            device: DevicePlacement::Moved,
+            device: DevicePlacement::Inside,
             mark: 0,
             buffer: 4 << 20,
             offload: Offload::Auto,

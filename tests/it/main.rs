@@ -9,6 +9,7 @@ mod command_line;
 mod crowds;
 mod detector;
 mod elsewhere;
+mod endings;
 mod far_end;
 mod harness;
 mod histories;

@@ -1,10 +1,13 @@
-//! Network namespaces: opening one that a launcher named, being inside for a moment.
+//! Network namespaces: opening one that a launcher named, being inside for a moment, knowing
+//! who else is.
 
 mod device;
 mod enter;
+mod inhabitants;
 mod open;
 
 pub use self::{
     enter::{EnterError, Netns, boot_id, own_cookie},
+    inhabitants::{MountChanges, inhabitant, inhabitants, leads_to},
     open::OpenError,
 };

@@ -121,7 +121,8 @@ async fn shell(
         metrics,
         health: HealthBoard::default(),
         rejected: Rejected::default(),
-        deaths: Deaths::start().context("watch for the ends of namespaces")?,
+        deaths: Deaths::start(config.sessions.netns_roots.clone())
+            .context("watch for the ends of namespaces")?,
         boot_id,
         work: Semaphore::new(config.sessions.concurrency),
     })

@@ -33,7 +33,7 @@ pub async fn open(
 }
 
 /// `/proc/PID/ns/net` is a magic link, which no path may go through: the process is meant.
-fn by_process(netns: &NetnsRef) -> NetnsRef {
+pub fn by_process(netns: &NetnsRef) -> NetnsRef {
     let pid = match netns {
         NetnsRef::Path(path) => path.to_str().and_then(|path| {
             path.strip_prefix("/proc/")?.strip_suffix("/ns/net")?.parse::<i32>().ok()

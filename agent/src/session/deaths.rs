@@ -1,10 +1,13 @@
-//! Hearing that containers' namespaces have ended.
+//! Hearing that containers have ended: from the kernel when a namespace is gone, from the lookout
+//! when nobody is left in it.
 
 use std::collections::HashMap;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use egress_core::api::NetnsRef;
 use egress_linux::death::{Watch, WatchError};
 use egress_linux::netns::Netns;
 use egress_linux::ready;
@@ -14,15 +17,18 @@ use tokio::sync::mpsc;
 use tracing::{error, warn};
 
 use super::lifeline::Command;
+use super::lookout::Lookout;
 use crate::telemetry::chain;
 
-/// Tells drivers when their containers' namespaces are gone, milliseconds after the last process,
-/// socket and descriptor in it. Clones share the work.
+/// Tells drivers when their containers have ended: milliseconds after the last process, socket and
+/// descriptor in the namespace, or, where something of ours keeps that alive, some hundred
+/// milliseconds after its name and its last process. Clones share the work.
 #[derive(Clone)]
 pub struct Deaths(Arc<Shared>);
 
 struct Shared {
     watch: Watch,
+    lookout: Lookout,
     /// The same socket, for the runtime.
     readable: AsyncFd<OwnedFd>,
     /// Who is told of which cookie.
@@ -30,28 +36,37 @@ struct Shared {
 }
 
 impl Deaths {
-    /// Starts listening, in the host's namespace.
-    pub fn start() -> io::Result<Self> {
+    /// Starts listening, in the host's namespace. Names of containers' are below these roots.
+    pub fn start(roots: Vec<PathBuf>) -> io::Result<Self> {
         let watch = Watch::open().map_err(io::Error::other)?;
         let socket = watch.as_fd().try_clone_to_owned()?;
         let readable = ready::register(socket, Interest::READABLE)?;
-        let deaths = Self(Arc::new(Shared { watch, readable, listeners: Mutex::default() }));
+        let lookout = Lookout::new(roots);
+        let shared = Shared { watch, lookout, readable, listeners: Mutex::default() };
+        let deaths = Self(Arc::new(shared));
         tokio::spawn(deaths.clone().listen());
+        let told = deaths.clone();
+        deaths.0.lookout.start(move |cookie| told.tell(cookie))?;
         Ok(deaths)
     }
 
-    /// Tells the driver when this one ends.
+    /// Tells the driver when the container in this one, which came by this reference, ends.
     pub fn watch(
         &self,
         netns: &Netns,
+        found_by: &NetnsRef,
         commands_tx: mpsc::Sender<Command>,
     ) -> Result<(), WatchError> {
-        self.listeners().insert(netns.cookie(), commands_tx);
+        let cookie = netns.cookie();
+        self.listeners().insert(cookie, commands_tx);
+        let looked_for = self.0.lookout.watch(netns, found_by);
+        looked_for.map_err(|source| WatchError::Watch { cookie, source })?;
         self.0.watch.watch(netns)
     }
 
     /// Nobody is told of this one any more.
     pub fn forget(&self, cookie: u64) {
+        self.0.lookout.forget(cookie);
         self.listeners().remove(&cookie);
     }
 
@@ -71,6 +86,7 @@ impl Deaths {
     }
 
     fn tell(&self, cookie: u64) {
+        self.0.lookout.forget(cookie);
         if let Some(commands_tx) = self.listeners().remove(&cookie) {
             send(commands_tx, Command::NamespaceGone);
         }

@@ -232,7 +232,7 @@ impl Manager {
         self.hold(&request.session_id, netns.cookie())?;
         let row = new_row(shell, request, netns.cookie());
         shell.store.save(&row).await.map_err(|error| selection::unavailable(&error))?;
-        let watched = shell.deaths.watch(&netns, seat.lifeline.commands_tx.clone());
+        let watched = shell.deaths.watch(&netns, &row.found_by, seat.lifeline.commands_tx.clone());
         watched.map_err(|error| Refusal::new(Code::Internal, chain(&error)))?;
         let machine = Machine::attach(row.gateway.is_some(), deadline, netns.cookie());
         let took = accepted.elapsed().as_secs_f64() * 1e3;
@@ -263,7 +263,7 @@ impl Manager {
         let shown = view(&row, gateway.as_ref(), Timings::default());
         let Seat { lifeline, commands_rx, status_tx } =
             Seat::new(shown, row.gateway, row.secret_version);
-        if let Err(error) = shell.deaths.watch(netns, lifeline.commands_tx.clone()) {
+        if let Err(error) = shell.deaths.watch(netns, &row.found_by, lifeline.commands_tx.clone()) {
             error!(session = %row.id(), error = %chain(&error), "its end will not be heard");
         }
         let (id, request, cookie) = (row.id().clone(), row.request.clone(), row.netns.cookie);

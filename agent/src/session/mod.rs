@@ -12,6 +12,7 @@ mod hands;
 mod health;
 mod host;
 mod lifeline;
+mod lookout;
 mod manager;
 mod measure;
 mod openvpn;

@@ -67,7 +67,8 @@ async fn make(
     let tunnel = shell.store.next_tunnel_id();
     // Before there is anything that the undoing of a broken step would have to find.
     hands.row.tunnel = Some(tunnel);
-    // Never inside: a device made there would keep a dead container's namespace alive.
+    // Never inside: openvpn is quicker to end when its device is gone than when it is told to, and
+    // connecting takes longer than the move.
     let placement = DevicePlacement::Moved;
     let made = shell.devices.create(tunnel, FIRST_MTU, Offload::Off, placement, netns).await;
     let device = made.map_err(|error| Refusal::from(error.reason()))?;

@@ -172,9 +172,10 @@ async fn host_addresses() -> Result<Vec<IpNet>, Refusal> {
 
 async fn tear_down(hands: &mut Hands) -> Result<(), Refusal> {
     openvpn::say_goodbye(hands).await;
+    // So that the device is gone when the data plane and who keeps it have let go.
+    hands.tunnel = None;
     let Some(tunnel) = hands.row.tunnel else { return Ok(()) };
     let down = hands.shell.dataplane.remove(tunnel).await;
-    hands.tunnel = None;
     down.map_err(|error| Refusal::new(Code::DataplaneUnavailable, chain(&error)))
 }
 

@@ -1,4 +1,4 @@
-//! Tunnels' devices: made by the host, moved into containers, configured there.
+//! Tunnels' devices: made in containers or moved there, and configured.
 
 use std::sync::Arc;
 

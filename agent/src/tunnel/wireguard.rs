@@ -207,7 +207,7 @@ impl Wireguard {
     }
 
     /// Takes a tunnel out of the data plane: its keys are wiped there, its device and sockets
-    /// closed. The device is gone when the caller's [`Standing`] is dropped too.
+    /// closed. The device is gone then if the caller's [`Standing`] was dropped before.
     pub async fn tear_down(&self, tunnel: TunnelId) -> Result<(), DataplaneError> {
         self.dataplane.remove(tunnel).await
     }

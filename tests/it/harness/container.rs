@@ -48,11 +48,14 @@ impl Container {
     }
 
     fn inhabited(namespace: Namespace, process: Process) -> Self {
-        let inside = Some(namespace.inode());
-        wait::until("a process has entered its namespace", SOON, || {
-            namespace_inode(&process.pid().to_string(), "net") == inside
-        });
-        Self { namespace, process: Some(process) }
+        let container = Self { namespace, process: None };
+        wait::until("a process has entered its namespace", SOON, || container.is_home_of(&process));
+        Self { process: Some(process), ..container }
+    }
+
+    /// Whether a process is in its namespace.
+    pub fn is_home_of(&self, process: &Process) -> bool {
+        namespace_inode(&process.pid().to_string(), "net") == Some(self.namespace.inode())
     }
 
     /// Its namespace.
@@ -103,11 +106,16 @@ impl Container {
         false
     }
 
-    /// Ends it: its process is killed, its name taken away.
-    pub fn destroy(mut self) {
+    /// Kills its process. Its name stays.
+    pub fn end_process(&mut self) {
         if let Some(process) = &mut self.process {
             process.kill();
         }
+    }
+
+    /// Ends it: its process is killed, its name taken away.
+    pub fn destroy(mut self) {
+        self.end_process();
         self.namespace.remove();
     }
 }

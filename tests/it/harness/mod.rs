@@ -6,6 +6,7 @@ pub mod authority;
 pub mod container;
 pub mod dns;
 pub mod elsewhere;
+pub mod ending;
 pub mod http;
 pub mod internet;
 pub mod keys;

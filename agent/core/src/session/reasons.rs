@@ -33,7 +33,10 @@ pub fn cut(why: String) -> Reason {
 
 /// The container has ended.
 pub fn namespace_gone() -> Reason {
-    reason(Code::NetnsGone, "the container's network namespace is gone")
+    reason(
+        Code::NetnsGone,
+        "the container has ended: its network namespace is gone, or nobody is left in it",
+    )
 }
 
 /// The launcher asked for the end.

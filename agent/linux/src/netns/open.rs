@@ -114,7 +114,7 @@ impl Netns {
 }
 
 /// The root that `path` is under and what is below it.
-fn split<'p>(path: &'p Path, roots: &'p [PathBuf]) -> Option<(&'p Path, &'p Path)> {
+pub(super) fn split<'p>(path: &'p Path, roots: &'p [PathBuf]) -> Option<(&'p Path, &'p Path)> {
     let plain = path.components().all(|part| part != Component::ParentDir);
     let mut under =
         roots.iter().filter_map(|root| Some((root.as_path(), path.strip_prefix(root).ok()?)));
@@ -122,7 +122,7 @@ fn split<'p>(path: &'p Path, roots: &'p [PathBuf]) -> Option<(&'p Path, &'p Path
 }
 
 /// What is at the path, opened for nothing but to look at it: reading a FIFO would block.
-fn find(root: &Path, below: &Path) -> Result<OwnedFd, Errno> {
+pub(super) fn find(root: &Path, below: &Path) -> Result<OwnedFd, Errno> {
     let path_only = OFlags::PATH | OFlags::CLOEXEC;
     let root = open(root, path_only | OFlags::DIRECTORY, Mode::empty())?;
     let strictly = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
@@ -150,8 +150,7 @@ fn lost(what: &str, source: io::Error) -> OpenError {
 /// Opens for use what was found, if it is a network namespace of somebody else.
 fn checked(place: &OwnedFd, what: String) -> Result<Netns, OpenError> {
     let io = |source| OpenError::Io { what: what.clone(), source };
-    let filesystem = fstatfs(place).map_err(|errno| io(errno.into()))?;
-    if u64::try_from(filesystem.f_type) != Ok(NSFS_MAGIC) {
+    if !is_namespace(place).map_err(io)? {
         return Err(OpenError::NotNamespace { what });
     }
     let file = File::open(format!("/proc/self/fd/{}", place.as_raw_fd())).map_err(io)?;
@@ -163,6 +162,11 @@ fn checked(place: &OwnedFd, what: String) -> Result<Netns, OpenError> {
         return Err(OpenError::IsHost { what });
     }
     Netns::from_fd(file.into()).map_err(|source| OpenError::Enter { what, source })
+}
+
+/// Whether it is a namespace, of whichever type.
+pub(super) fn is_namespace(place: &OwnedFd) -> io::Result<bool> {
+    Ok(u64::try_from(fstatfs(place)?.f_type) == Ok(NSFS_MAGIC))
 }
 
 fn kind(namespace: BorrowedFd<'_>) -> io::Result<&'static str> {

@@ -5,6 +5,7 @@
 mod confined;
 mod death;
 mod host;
+mod inhabitants;
 mod link;
 mod netns;
 mod netns_hostile;

@@ -193,7 +193,8 @@ impl Dataplane {
         self.ask(|done_tx| Job::Listen { tunnel, peer, done_tx }).await
     }
 
-    /// Forgets a tunnel or a kept device, here and there; none of that id is fine.
+    /// Forgets a tunnel or a kept device, here and there; none of that id is fine. The device is gone
+    /// then, unless the caller holds it too.
     pub async fn remove(&self, tunnel: TunnelId) -> Result<(), DataplaneError> {
         self.ask(|done_tx| Job::Remove { tunnel, done_tx }).await
     }

@@ -9,6 +9,7 @@ use egress_dataplane::protocol::{
     Command, Event, Message, Reply, Request, TunnelConfig, TunnelId, TunnelStats, VERSION,
 };
 use tokio::sync::mpsc;
+use tokio::task::spawn_blocking;
 use tokio::time::sleep;
 use tracing::{error, info, warn};
 
@@ -25,6 +26,11 @@ const RETRY_MOST: Duration = Duration::from_secs(5);
 /// Who waits for a reply.
 enum Waiting {
     Done(Done<()>),
+    /// What was held of a removed tunnel is closed last, and not here.
+    Removed {
+        held: Vec<OwnedFd>,
+        done_tx: Done<()>,
+    },
     /// The tunnel is taken up once its fds are here.
     Adopt {
         news_tx: mpsc::Sender<News>,
@@ -176,9 +182,10 @@ impl Supervisor {
                 self.send(Command::Listen { tunnel, peer }, &[], Waiting::Done(done_tx)).await;
             }
             Job::Remove { tunnel, done_tx } => {
-                self.tunnels.remove(&tunnel);
-                self.kept.remove(&tunnel);
-                self.send(Command::Remove { tunnel }, &[], Waiting::Done(done_tx)).await;
+                let carried = self.tunnels.remove(&tunnel).map(|tunnel| tunnel.carried.device);
+                let held = carried.into_iter().chain(self.kept.remove(&tunnel)).collect();
+                let waiting = Waiting::Removed { held, done_tx };
+                self.send(Command::Remove { tunnel }, &[], waiting).await;
             }
             Job::Stats { done_tx } => {
                 let waiting = Waiting::Stats { so_far: Vec::new(), done_tx };
@@ -262,6 +269,7 @@ impl Supervisor {
             (Waiting::Again(_), _) => {}
             (waiting, Reply::Failed { reason }) => waiting.fail(DataplaneError::Refused(reason)),
             (Waiting::Done(done_tx), Reply::Done) => drop(done_tx.send(Ok(()))),
+            (Waiting::Removed { held, done_tx }, Reply::Done) => close(held, done_tx),
             (Waiting::Export(done_tx), Reply::Exported { .. } | Reply::Kept) => {
                 drop(done_tx.send(Ok(fds)));
             }
@@ -365,7 +373,9 @@ impl Supervisor {
 impl Waiting {
     fn fail(self, error: DataplaneError) {
         match self {
-            Self::Done(done_tx) => drop(done_tx.send(Err(error))),
+            Self::Done(done_tx) | Self::Removed { done_tx, .. } => {
+                drop(done_tx.send(Err(error)));
+            }
             Self::Adopt { done_tx, .. } => drop(done_tx.send(Err(error))),
             Self::Export(done_tx) => drop(done_tx.send(Err(error))),
             Self::Retake { done_tx, .. } => drop(done_tx.send(Err(error))),
@@ -373,6 +383,15 @@ impl Waiting {
             Self::Again(_) => {}
         }
     }
+}
+
+/// With its last descriptor a device is taken away, and its packets' last ways are waited for (RCU):
+/// 16 ms and more, which many threads wait for together.
+fn close(held: Vec<OwnedFd>, done_tx: Done<()>) {
+    spawn_blocking(move || {
+        drop(held);
+        let _ = done_tx.send(Ok(()));
+    });
 }
 
 fn fds(carried: &Carried) -> Vec<BorrowedFd<'_>> {
