@@ -1,7 +1,9 @@
 //! How long an attach takes, stage by stage: a hundred in a row, a hundred at once.
 //!
-//! Each placement of the tunnel's device is measured on a host of its own, against
-//! `wireguard-go`: `moved` creates it outside and moves it, `inside` opens it in the container.
+//! Each placement of the tunnel's device (`inside` the container, or `moved` there) and each way of
+//! naming a container (by a process in it, or by path) is measured on a host of its own, against
+//! `wireguard-go`. The machine's load is printed before and after: the figures are worth little
+//! without it.
 
 #[path = "../../tests/it/harness/mod.rs"]
 #[allow(dead_code, reason = "the tests use the rest")]
@@ -10,7 +12,7 @@ mod harness;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use egress_core::api::{SessionView, Timings};
+use egress_core::api::{NetnsRef, SessionView, Timings};
 
 use harness::container::Container;
 use harness::lab::in_lab;
@@ -18,7 +20,14 @@ use harness::wireguard_peer::Program;
 use harness::world::{World, request};
 
 const ATTACHES: u16 = 100;
-const PLACEMENTS: [&str; 2] = ["moved", "inside"];
+const PLACEMENTS: [&str; 2] = ["inside", "moved"];
+/// How often a hundred are attached at once.
+const ROUNDS: usize = 3;
+
+/// How a container is named.
+type Naming = (&'static str, fn(&Container) -> NetnsRef);
+
+const NAMINGS: [Naming; 2] = [("by pid", Container::by_pid), ("by path", Container::by_path)];
 
 /// A stage's name and where it stands in the timings.
 type Stage = (&'static str, fn(&Timings) -> f64);
@@ -34,28 +43,42 @@ const STAGES: [Stage; 6] = [
 
 fn main() {
     for placement in PLACEMENTS {
-        in_lab(|lab| {
-            let config = format!("[wireguard]\ndevice = \"{placement}\"\n");
-            let world = World::with(lab, ATTACHES, Program::WireguardGo, &config);
-            let containers: Vec<_> =
-                (0..ATTACHES).map(|n| Container::named(&format!("c-{n}"))).collect();
-            let (wall, sessions) = one_after_another(&world, &containers);
-            report(placement, "one after another", wall, &sessions);
-            detach(&world, &sessions);
-            let (wall, sessions) = at_once(&world, &containers);
-            report(placement, "at once", wall, &sessions);
-            detach(&world, &sessions);
-        });
+        for naming in NAMINGS {
+            in_lab(|lab| {
+                let config = format!("[wireguard]\ndevice = \"{placement}\"\n");
+                let world = World::with(lab, ATTACHES, Program::WireguardGo, &config);
+                measure(&world, placement, naming);
+            });
+        }
     }
 }
 
-fn one_after_another(world: &World<'_>, containers: &[Container]) -> (Duration, Vec<SessionView>) {
+fn measure(world: &World<'_>, placement: &str, (way, name): Naming) {
+    let containers: Vec<_> =
+        (0..ATTACHES).map(|n| Container::with_process(&format!("c-{n}"))).collect();
+    let named: Vec<_> =
+        containers.iter().map(|it| (it.namespace().name().to_owned(), name(it))).collect();
+    say_load();
+    let (wall, sessions) = one_after_another(world, &named);
+    report(&format!("{placement}, {way}, one after another"), wall, &sessions);
+    detach(world, &sessions);
+    for _ in 0..ROUNDS {
+        let (wall, sessions) = at_once(world, &named);
+        report(&format!("{placement}, {way}, at once"), wall, &sessions);
+        detach(world, &sessions);
+    }
+    say_load();
+}
+
+type Named = (String, NetnsRef);
+
+fn one_after_another(world: &World<'_>, containers: &[Named]) -> (Duration, Vec<SessionView>) {
     let start = Instant::now();
     let sessions = containers.iter().map(|container| attach(world, container)).collect();
     (start.elapsed(), sessions)
 }
 
-fn at_once(world: &World<'_>, containers: &[Container]) -> (Duration, Vec<SessionView>) {
+fn at_once(world: &World<'_>, containers: &[Named]) -> (Duration, Vec<SessionView>) {
     thread::scope(|scope| {
         let start = Instant::now();
         let attaches: Vec<_> = containers
@@ -68,10 +91,17 @@ fn at_once(world: &World<'_>, containers: &[Container]) -> (Duration, Vec<Sessio
     })
 }
 
-fn attach(world: &World<'_>, container: &Container) -> SessionView {
-    let mut asked = request(container.namespace().name(), container.by_path(), 0);
+fn attach(world: &World<'_>, (name, netns): &Named) -> SessionView {
+    let mut asked = request(name, netns.clone(), 0);
     asked.deadline_ms = 60_000;
     world.agent.attach(&asked).unwrap_or_else(|problem| panic!("attach: {problem:?}"))
+}
+
+#[expect(clippy::print_stdout, reason = "the figures are the bench's result")]
+fn say_load() {
+    let load = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    let cores = thread::available_parallelism().map_or(0, std::num::NonZero::get);
+    println!("load {} on {cores} cores", load.trim());
 }
 
 fn detach(world: &World<'_>, sessions: &[SessionView]) {
@@ -82,8 +112,8 @@ fn detach(world: &World<'_>, sessions: &[SessionView]) {
 }
 
 #[expect(clippy::print_stdout, reason = "the figures are the bench's result")]
-fn report(placement: &str, order: &str, wall: Duration, sessions: &[SessionView]) {
-    println!("{placement}: {} {order} in {wall:.2?}", sessions.len());
+fn report(what: &str, wall: Duration, sessions: &[SessionView]) {
+    println!("{what}: {} in {wall:.2?}", sessions.len());
     for (name, of) in STAGES {
         let mut values: Vec<_> = sessions.iter().map(|s| of(&s.timings_ms)).collect();
         values.sort_by(f64::total_cmp);
