@@ -425,7 +425,7 @@ fn blank_view(request: &AttachRequest) -> SessionView {
 /// that the refusal comes in time, too.
 fn time_to_connect(deadline_ms: u64) -> Duration {
     let whole = Duration::from_millis(deadline_ms);
-    whole - UNDOING.min(whole / 6)
+    whole.saturating_sub(UNDOING.min(whole / 6))
 }
 
 fn checked_too_long() -> Refusal {
