@@ -1,6 +1,7 @@
 //! The API's description: an OpenAPI document of every call.
 
 mod records;
+mod refusals;
 
 use egress_core::api::{
     ApplyReport, AttachRequest, ConnectionList, CredentialList, CredentialRecord, Event,
@@ -15,8 +16,7 @@ use utoipa::openapi::path::{
 use utoipa::openapi::request_body::RequestBodyBuilder;
 use utoipa::openapi::schema::{ObjectBuilder, Type};
 use utoipa::openapi::{
-    Content, HttpMethod, OpenApi, PathItem, Ref, RefOr, Required, ResponseBuilder,
-    ResponsesBuilder, Schema,
+    Content, HttpMethod, OpenApi, PathItem, Ref, RefOr, Required, ResponseBuilder, Schema,
 };
 use utoipa::{IntoParams, OpenApi as _};
 
@@ -321,13 +321,7 @@ fn responses(call: Call) -> utoipa::openapi::Responses {
     let done = |what: &str| {
         ResponseBuilder::new().description(what).content(media_type, content.clone()).build()
     };
-    let problem = Content::new(Some(Ref::from_schema_name("Problem")));
-    let refused = ResponseBuilder::new()
-        .description("Refused: `code` is a stable word, `detail` a sentence with the next step.")
-        .content("application/problem+json", problem)
-        .build();
-    let refusals =
-        ResponsesBuilder::new().response("4XX", refused.clone()).response("5XX", refused);
+    let refusals = refusals::responses(call);
     if let Call::Create(_) = call {
         let made = records::with_etag(done("Made; `Location` is where."));
         return refusals.response("201", records::with_location(made)).build();

@@ -18,6 +18,7 @@ mod problem;
 mod push;
 mod queries;
 mod records;
+mod refusals;
 pub mod roles;
 mod routes;
 pub mod server;

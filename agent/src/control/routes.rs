@@ -96,6 +96,11 @@ async fn admit(call: Call, caller: Arc<Caller>, request: Request, next: Next) ->
         in_time.unwrap_or_else(|_| too_late(call).into_response())
     };
     let refusal = reply.extensions().get::<RefusedWith>();
+    debug_assert!(
+        refusal.is_none_or(|RefusedWith(code)| call.refusals().any(|it| it == *code)),
+        "{} is not said to be refused with {refusal:?}",
+        call.name()
+    );
     if call.changes_something() || refusal.is_some() {
         info!(
             target: "audit",

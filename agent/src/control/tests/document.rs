@@ -75,6 +75,27 @@ async fn every_call_and_nothing_else_is_in_the_document() {
 }
 
 #[tokio::test]
+async fn every_refusal_of_a_call_is_in_the_document_and_no_range_of_them() {
+    let lab = Lab::start();
+    let document = lab.get("/v1/openapi.json").await.json();
+    for call in Call::ALL {
+        let method = call.method().as_str().to_lowercase();
+        let responses = &document["paths"][call.path()][method]["responses"];
+        let statuses: BTreeSet<_> = responses.as_object().unwrap().keys().cloned().collect();
+        let refused = call.refusals().map(|code| code.status().to_string());
+        let answered = ["200", "201"].map(str::to_owned).into_iter();
+        let known: BTreeSet<_> = refused.chain(answered).collect();
+        assert!(statuses.is_subset(&known), "{}: {statuses:?}", call.name());
+        for code in call.refusals() {
+            let schema = format!("/{}/content/application~1problem+json/schema", code.status());
+            let words = responses.pointer(&format!("{schema}/allOf/1/properties/code/enum"));
+            let said = words.and_then(Value::as_array).is_some_and(|it| it.contains(&json!(code)));
+            assert!(said, "{} does not say {}", call.name(), code.as_str());
+        }
+    }
+}
+
+#[tokio::test]
 async fn every_reference_in_the_document_leads_somewhere() {
     let lab = Lab::start();
     let document = lab.get("/v1/openapi.json").await.json();
