@@ -5,11 +5,11 @@ use std::sync::Arc;
 use bytes::Bytes;
 use egress_core::api::{
     ApplyReport, AttachRequest, Code, ConnectionList, CredentialRecord, GatewayRecord,
-    HiddenGateway, HiddenReason, MappingRecord, OfferList, OfferView, OnSessions, ProviderRecord,
-    PushReport, Record, Refusal, Removed, SessionView, TrafficView, WorkspaceRecord, Written,
+    HiddenGateway, HiddenReason, MappingRecord, OnSessions, ProviderRecord, PushReport, Record,
+    Refusal, Removed, SessionView, TrafficView, WorkspaceRecord, Written,
 };
 use egress_core::catalog::{
-    Catalog, Change, Expected, Named, RecordId, RecordKind, Subject, explain,
+    Catalog, Change, Expected, Menu, Named, RecordId, RecordKind, Subject, explain,
 };
 use egress_core::id::{GatewayId, ProviderId, SessionId};
 
@@ -55,21 +55,12 @@ impl Agent for Host {
         Ok(self.manager.views())
     }
 
-    async fn offers(&self, subject: &Subject, explain: bool) -> Result<OfferList, Refusal> {
+    async fn offers(&self, subject: &Subject, explain: bool) -> Result<Bytes, Refusal> {
         let catalog = self.store.catalog();
-        let in_use = self.store.in_use();
-        let health = &self.manager.shell().health;
-        let mut offered = egress_core::catalog::offers(&catalog, &*in_use, subject);
-        offered.sort_by_cached_key(|id| catalog.menu_place(*id));
-        let offers = offered
-            .into_iter()
-            .filter_map(|id| {
-                let gateway = gateway_view(&catalog, id)?;
-                Some(OfferView { gateway, health: health.of(id) })
-            })
-            .collect();
+        let health = self.manager.shell().health.now();
         let hidden = explain.then(|| self.hidden(&catalog, subject));
-        Ok(OfferList { offers, hidden })
+        let menu = Menu::of(&catalog, &*self.store.in_use(), subject);
+        Ok(menu.json(health, hidden.as_deref()).into())
     }
 
     async fn gateway_by_name(&self, name: &str) -> Result<GatewayId, Refusal> {

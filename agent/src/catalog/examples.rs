@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use egress_core::catalog::{Document, Records, Subject, offers};
+use egress_core::catalog::{Document, Menu, Records, Subject};
 use egress_core::fault::Severity;
 use uuid::Uuid;
 
@@ -38,5 +38,6 @@ fn the_example_files_together_offer_their_gateways() {
         groups: vec!["All Users".to_owned()],
         workspace: Some("firefox".to_owned()),
     };
-    assert_eq!(offers(&plan.catalog, &InUseSnapshot::default(), &subject).len(), 2);
+    let menu = Menu::of(&plan.catalog, &InUseSnapshot::default(), &subject);
+    assert_eq!(menu.gateways().count(), 2);
 }

@@ -5,8 +5,8 @@ use std::fs::File;
 use bytes::Bytes;
 use egress_core::api::{
     ApplyReport, AttachRequest, ConnectionList, CredentialRecord, GatewayRecord, MappingRecord,
-    OfferList, OnSessions, ProviderRecord, PushReport, Record, Refusal, Removed, SessionView,
-    TrafficView, WorkspaceRecord, Written,
+    OnSessions, ProviderRecord, PushReport, Record, Refusal, Removed, SessionView, TrafficView,
+    WorkspaceRecord, Written,
 };
 use egress_core::catalog::{Expected, RecordId, RecordKind, Subject};
 use egress_core::id::{GatewayId, ProviderId, SessionId};
@@ -45,12 +45,13 @@ pub trait Agent: Send + Sync + 'static {
     /// Every session, by id.
     fn sessions(&self) -> impl Future<Output = Result<Vec<SessionView>, Refusal>> + Send;
 
-    /// The launch menu; with `explain` also what is hidden, and why.
+    /// The launch menu; with `explain` also what is hidden, and why. An [`egress_core::api::OfferList`] in JSON, as
+    /// it may be megabytes long.
     fn offers(
         &self,
         subject: &Subject,
         explain: bool,
-    ) -> impl Future<Output = Result<OfferList, Refusal>> + Send;
+    ) -> impl Future<Output = Result<Bytes, Refusal>> + Send;
 
     /// The gateway meant by an id, `provider/name` or a name that only one provider has.
     fn gateway_by_name(

@@ -4,13 +4,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::State;
-use axum::http::StatusCode;
+use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
 use egress_core::api::{
     ApplyReport, AttachRequest, Code, ConnectionList, CredentialList, DEADLINE_MAX_MS, GatewayList,
-    GatewayRef, MappingList, OfferList, ProviderList, Refusal, SessionList, SessionView,
-    TrafficList, WorkspaceList,
+    GatewayRef, MappingList, ProviderList, Refusal, SessionList, SessionView, TrafficList,
+    WorkspaceList,
 };
 use serde_json::{Map, Value};
 use utoipa::openapi::OpenApi;
@@ -93,9 +93,10 @@ pub async fn sessions<A: Agent>(State(state): State<Shared<A>>) -> Reply<Session
 pub async fn offers<A: Agent>(
     State(state): State<Shared<A>>,
     Query(query): Query<OffersQuery>,
-) -> Reply<OfferList> {
+) -> Result<Response, Rejection> {
     let explain = query.explain;
-    Ok(Json(state.agent.offers(&query.into_subject(), explain).await?))
+    let menu = state.agent.offers(&query.into_subject(), explain).await?;
+    Ok(([(header::CONTENT_TYPE, "application/json")], menu).into_response())
 }
 
 pub async fn resolve_gateway<A: Agent>(

@@ -14,9 +14,10 @@ use crate::store::SessionRow;
 pub struct HealthBoard(Arc<Mutex<BTreeMap<GatewayId, Health>>>);
 
 impl HealthBoard {
-    /// What is known of a gateway.
-    pub fn of(&self, gateway: GatewayId) -> Health {
-        self.board().get(&gateway).copied().unwrap_or(Health::Unknown)
+    /// What is known of any gateway at this moment.
+    pub fn now(&self) -> impl Fn(GatewayId) -> Health + use<> {
+        let board = self.board().clone();
+        move |gateway| board.get(&gateway).copied().unwrap_or(Health::Unknown)
     }
 
     /// Learns from a session's new state, and tells a change.

@@ -7,6 +7,7 @@ mod difference;
 mod document;
 mod effect;
 mod kind;
+mod menu;
 pub mod model;
 mod record_id;
 mod removal;
@@ -23,13 +24,14 @@ pub use document::{
 };
 pub use effect::Running;
 pub use kind::RecordKind;
+pub use menu::Menu;
 pub use model::{
     Credential, CredentialSecret, Egress, ExpectedExit, Gateway, GatewayScope, KeySharing,
     LastPush, Mapping, OnHooks, Owner, Provider, ProviderType, SelectionPolicy, Subject,
     WireguardOverrides, Withdrawn, Workspace,
 };
 pub use record_id::RecordId;
-pub use select::{Candidate, InUse, Offer, explain, offers};
+pub use select::{Candidate, InUse, Offer, explain};
 pub use snapshot::{
     Difference, ENTRIES_MAX, Push, PushError, PushedCredential, PushedGateway, Snapshot,
 };
@@ -40,6 +42,7 @@ use crate::id::{CredentialId, GatewayId, MappingId, ProviderId};
 use crate::openvpn::OpenvpnConfig;
 use crate::wireguard::{GatewayConfig, key};
 use config::Config;
+use menu::Lines;
 
 /// Records as they come from a store or an apply file: in any order, not checked.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -89,8 +92,9 @@ struct Index {
     credentials_of: BTreeMap<Owner, Vec<usize>>,
     /// The smallest limit among the credentials of an account.
     account_limits: BTreeMap<(ProviderId, String), u32>,
-    /// Each gateway's place in menus: sorting by what people read was most of what a menu cost.
-    menu_places: Vec<usize>,
+    /// In the order of menus, not of ids.
+    menu_of: BTreeMap<ProviderId, Vec<usize>>,
+    lines: Lines,
 }
 
 /// What a gateway's name leads to.
@@ -143,11 +147,6 @@ impl Catalog {
         self.gateway_at(id).map(|at| &self.records.gateways[at])
     }
 
-    /// Where a gateway stands in menus: by its provider's name, country, city and its own name.
-    pub fn menu_place(&self, id: GatewayId) -> Option<usize> {
-        self.gateway_at(id).map(|at| self.index.menu_places[at])
-    }
-
     fn gateway_at(&self, id: GatewayId) -> Option<usize> {
         self.records.gateways.binary_search_by_key(&id, |gateway| gateway.id).ok()
     }
@@ -174,11 +173,8 @@ impl Catalog {
 
     /// A provider's gateways, in ascending order of id.
     pub fn gateways_of(&self, provider: ProviderId) -> impl Iterator<Item = &Gateway> {
-        self.gateway_positions_of(provider).iter().map(|at| &self.records.gateways[*at])
-    }
-
-    fn gateway_positions_of(&self, provider: ProviderId) -> &[usize] {
-        self.index.gateways_of.get(&provider).map_or(&[], Vec::as_slice)
+        let positions = self.index.gateways_of.get(&provider).map_or(&[][..], Vec::as_slice);
+        positions.iter().map(|at| &self.records.gateways[*at])
     }
 
     /// A WireGuard gateway's config, as it was parsed when the record entered.
@@ -262,7 +258,8 @@ impl Index {
             index.credentials_of.entry(credential.owner.clone()).or_default().push(at);
             index.note_account_limit(credential);
         }
-        index.menu_places = menu_places(records);
+        index.menu_of = menu::in_order(records);
+        index.lines = Lines::new(records);
         index
     }
 
@@ -272,20 +269,4 @@ impl Index {
         let smallest = self.account_limits.entry(account).or_insert(limit.get());
         *smallest = limit.get().min(*smallest);
     }
-}
-
-fn menu_places(records: &Records) -> Vec<usize> {
-    let names: BTreeMap<_, _> =
-        records.providers.iter().map(|provider| (provider.id, &provider.name)).collect();
-    let shown = |at: &usize| {
-        let gateway = &records.gateways[*at];
-        (names.get(&gateway.provider_id), &gateway.country, &gateway.city, &gateway.name)
-    };
-    let mut order: Vec<usize> = (0..records.gateways.len()).collect();
-    order.sort_by(|a, b| shown(a).cmp(&shown(b)));
-    let mut places = vec![0; order.len()];
-    for (place, at) in order.into_iter().enumerate() {
-        places[at] = place;
-    }
-    places
 }

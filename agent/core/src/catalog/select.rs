@@ -62,16 +62,18 @@ pub fn explain(
     if reasons.is_empty() { Ok(Offer { candidates }) } else { Err(reasons) }
 }
 
-/// The gateways that [`explain`] offers, in ascending order of id: the launch menu.
-pub fn offers(catalog: &Catalog, in_use: &impl InUse, subject: &Subject) -> Vec<GatewayId> {
+/// The positions of the gateways that [`explain`] offers, by the names of their providers, and then
+/// by country, city and their own names.
+pub(super) fn offered(catalog: &Catalog, in_use: &impl InUse, subject: &Subject) -> Vec<usize> {
     let asking = Asking { catalog, in_use, subject };
+    let reaches = asking.reaches();
     let mut offered = Vec::new();
-    for (provider, reach) in asking.reaches() {
-        let ways = catalog.gateway_positions_of(provider).iter().map(|at| asking.way(*at));
-        offered
-            .extend(ways.filter(|way| asking.reaches_way(&reach, way)).map(|way| way.gateway.id));
+    for provider in catalog.index.provider_names.values() {
+        let provider = &catalog.records.providers[*provider];
+        let Some(reach) = reaches.get(&provider.id) else { continue };
+        let gateways = catalog.index.menu_of.get(&provider.id).into_iter().flatten().copied();
+        offered.extend(gateways.filter(|at| asking.reaches_way(reach, &asking.way(*at))));
     }
-    offered.sort();
     offered
 }
 

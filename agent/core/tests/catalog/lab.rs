@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use egress_core::catalog::{
-    Catalog, Credential, CredentialSecret, Gateway, GatewayScope, InUse, KeySharing, Mapping,
+    Catalog, Credential, CredentialSecret, Gateway, GatewayScope, InUse, KeySharing, Mapping, Menu,
     OnHooks, Owner, Provider, ProviderType, Records, SelectionPolicy, Subject, WireguardOverrides,
     Workspace,
 };
@@ -177,6 +177,11 @@ pub fn ann() -> Subject {
         groups: vec!["staff".to_owned(), "All Users".to_owned()],
         workspace: Some("firefox".to_owned()),
     }
+}
+
+/// The launch menu's gateways, as it shows them.
+pub fn offers(catalog: &Catalog, counts: &impl InUse, subject: &Subject) -> Vec<GatewayId> {
+    Menu::of(catalog, counts, subject).gateways().map(|gateway| gateway.id).collect()
 }
 
 /// Live connections, as somebody counts them.

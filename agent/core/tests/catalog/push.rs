@@ -2,14 +2,14 @@
 
 use egress_core::catalog::{
     Catalog, Document, ExpectedExit, Gateway, GatewayScope, Named, Push, PushError, Records,
-    Snapshot, offers,
+    Snapshot,
 };
 use egress_core::fault::{Faults, Finding, Severity};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::lab::{
-    Counts, ann, catalog, config, credential, gateway, mapping, private_key_text, provider,
+    Counts, ann, catalog, config, credential, gateway, mapping, offers, private_key_text, provider,
     provider_id,
 };
 

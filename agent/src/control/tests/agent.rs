@@ -139,15 +139,16 @@ impl Agent for MemoryAgent {
         Ok(sessions.values().map(|(_, session)| session.clone()).collect())
     }
 
-    async fn offers(&self, subject: &Subject, explain: bool) -> Result<OfferList, Refusal> {
+    async fn offers(&self, subject: &Subject, explain: bool) -> Result<Bytes, Refusal> {
         self.note(format!("offers {subject:?} explain={explain}"));
         let reason =
             HiddenReason { code: "gateway_disabled".into(), detail: "it is disabled".into() };
         let hidden = HiddenGateway { gateway: gateway_view(), reasons: vec![reason] };
-        Ok(OfferList {
+        let list = OfferList {
             offers: vec![OfferView { gateway: gateway_view(), health: Health::Up }],
             hidden: explain.then(|| vec![hidden]),
-        })
+        };
+        Ok(serde_json::to_vec(&list).unwrap().into())
     }
 
     async fn gateway_by_name(&self, name: &str) -> Result<GatewayId, Refusal> {

@@ -2,8 +2,7 @@
 
 use egress_core::api::Code;
 use egress_core::catalog::{
-    Catalog, CredentialSecret, Document, Egress, ProviderType, Records, Subject, Why, explain,
-    offers, why,
+    Catalog, CredentialSecret, Document, Egress, ProviderType, Records, Subject, Why, explain, why,
 };
 use egress_core::fault::{Faults, Finding, Severity};
 use egress_core::secret::Secret;
@@ -11,7 +10,7 @@ use egress_core::secret::Secret;
 use super::{ask, limited, spoilt};
 use crate::apply::{FILE, file, ids, sample};
 use crate::lab::{
-    Counts, ann, catalog, credential, credential_id, gateway_id, mapping, openvpn_config,
+    Counts, ann, catalog, credential, credential_id, gateway_id, mapping, offers, openvpn_config,
     private_key, provider_id, selected, workspace,
 };
 

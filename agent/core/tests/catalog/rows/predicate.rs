@@ -3,15 +3,13 @@
 use std::num::NonZeroU32;
 
 use egress_core::api::Code;
-use egress_core::catalog::{
-    CredentialSecret, ProviderType, Records, Subject, Why, explain, offers, why,
-};
+use egress_core::catalog::{CredentialSecret, ProviderType, Records, Subject, Why, explain, why};
 use egress_core::secret::Secret;
 
 use super::{ask, spoilt};
 use crate::lab::{
-    Counts, ann, catalog, certificate, config, credential_id, gateway_id, mapping, openvpn_config,
-    owner, records, selected, workspace,
+    Counts, ann, catalog, certificate, config, credential_id, gateway_id, mapping, offers,
+    openvpn_config, owner, records, selected, workspace,
 };
 
 #[test]
