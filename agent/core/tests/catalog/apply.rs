@@ -376,15 +376,12 @@ fn a_file_that_was_not_brought_in_is_a_fault_and_never_sent() {
 
 #[test]
 fn what_the_api_description_promises_is_what_is_read() {
-    let kinds = [
-        ("provider", schema::<ProviderEntry>()),
-        ("gateway", schema::<GatewayEntry>()),
-        ("mapping", schema::<MappingEntry>()),
-        ("credential", schema::<CredentialEntry>()),
-        ("workspace", schema::<WorkspaceEntry>()),
-    ];
-    for (kind, schema) in kinds {
-        let names: Vec<_> = properties(&schema).into_iter().chain(required(&schema)).collect();
+    for (kind, schema) in schemas() {
+        let names: Vec<_> = properties(&schema)
+            .into_iter()
+            .map(|(name, _)| name)
+            .chain(required(&schema))
+            .collect();
         assert!(names.contains(&"name".to_owned()) || kind == "mapping", "{kind}: {names:?}");
         for name in names {
             let body = serde_json::json!({kind: [{&name: null}]});
@@ -395,15 +392,42 @@ fn what_the_api_description_promises_is_what_is_read() {
     }
 }
 
-fn schema<T: utoipa::PartialSchema>() -> serde_json::Value {
-    serde_json::to_value(T::schema()).unwrap()
+#[test]
+fn null_is_taken_where_the_api_description_says_so_and_nowhere_else() {
+    for (kind, schema) in schemas() {
+        for (name, property) in properties(&schema) {
+            let body = serde_json::json!({kind: [{&name: null}]});
+            let findings = Document::from_value(body).err().map(|it| it.0).unwrap_or_default();
+            let field = format!("{kind}[0].{name}");
+            let refused = findings.iter().any(|it| it.field.as_deref() == Some(&field));
+            assert_eq!(refused, !property.to_string().contains("\"null\""), "{field}: {property}");
+        }
+    }
+    let exit = serde_json::json!({"gateway": [{"expected_exit": {"addresses": null}}]});
+    let faults = Document::from_value(exit).unwrap_err().to_string();
+    assert!(faults.contains("expected_exit.addresses"), "{faults}");
 }
 
-/// The names of all properties, those of alternatives included.
-fn properties(schema: &serde_json::Value) -> Vec<String> {
-    let own = schema["properties"].as_object().into_iter().flat_map(|it| it.keys().cloned());
+fn schemas() -> [(&'static str, serde_json::Value); 5] {
+    [
+        ("provider", schema::<ProviderEntry>()),
+        ("gateway", schema::<GatewayEntry>()),
+        ("mapping", schema::<MappingEntry>()),
+        ("credential", schema::<CredentialEntry>()),
+        ("workspace", schema::<WorkspaceEntry>()),
+    ]
+}
+
+/// Each property with its schema, those of the schema's parts included.
+fn properties(schema: &serde_json::Value) -> Vec<(String, serde_json::Value)> {
+    let own = schema["properties"].as_object().into_iter().flatten();
+    let own = own.map(|(name, property)| (name.clone(), property.clone()));
     let parts = schema["allOf"].as_array().into_iter().flatten();
     own.chain(parts.flat_map(properties)).collect()
+}
+
+fn schema<T: utoipa::PartialSchema>() -> serde_json::Value {
+    serde_json::to_value(T::schema()).unwrap()
 }
 
 fn required(schema: &serde_json::Value) -> Vec<String> {

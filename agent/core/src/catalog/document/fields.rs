@@ -124,6 +124,11 @@ impl<'r> Fields<'r> {
         }
     }
 
+    /// A text that is empty when it is left out.
+    pub fn text_or_empty(&mut self, key: &str) -> String {
+        self.defaulted(key).text(key).unwrap_or_default()
+    }
+
     pub fn required_text(&mut self, key: &str) -> String {
         if !self.has(key) {
             self.fault(key, "missing");
@@ -139,8 +144,17 @@ impl<'r> Fields<'r> {
         self.required_text(key)
     }
 
+    /// The field is left out for its default: in a body `null` does not stand for that. (In a merge
+    /// patch it does; a patch is merged before it is read.)
+    pub fn defaulted(&mut self, key: &str) -> &mut Self {
+        if !self.files && self.table.get(key).is_some_and(Value::is_null) {
+            self.fault(key, "null: leave the field out for its default");
+        }
+        self
+    }
+
     pub fn flag(&mut self, key: &str, default: bool) -> bool {
-        self.optional_flag(key).unwrap_or(default)
+        self.defaulted(key).optional_flag(key).unwrap_or(default)
     }
 
     pub fn optional_flag(&mut self, key: &str) -> Option<bool> {
@@ -178,6 +192,11 @@ impl<'r> Fields<'r> {
         found
     }
 
+    /// One of a few words, or the usual one when it is left out.
+    pub fn choice_or_default<T: Copy + Default>(&mut self, key: &str, choices: &[(&str, T)]) -> T {
+        self.defaulted(key).choice(key, choices).unwrap_or_default()
+    }
+
     /// A text that is parsed.
     pub fn parsed<T: FromStr>(&mut self, key: &str, expected: &str) -> Option<T> {
         let text = self.text(key)?;
@@ -188,13 +207,13 @@ impl<'r> Fields<'r> {
         parsed
     }
 
-    /// A list of texts, each read; also one text alone.
+    /// A list of texts, each read; also one text alone. Left out, it is `None`.
     pub fn list<T, E: Display>(
         &mut self,
         key: &str,
         read: impl Fn(&str) -> Result<T, E>,
     ) -> Option<Vec<T>> {
-        let items = match self.take(key)? {
+        let items = match self.defaulted(key).take(key)? {
             Value::Array(items) => items,
             text @ Value::String(_) => vec![text],
             Value::Null => return None,

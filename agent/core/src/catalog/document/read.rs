@@ -46,10 +46,13 @@ impl ProviderEntry {
             enable_new_managed_gateways: fields.flag("enable_new_managed_gateways", false),
             external_id: fields.text("external_id"),
             split: fields.flag("split", false),
-            on_hooks: fields.choice("on_hooks", &ON_HOOKS).unwrap_or_default(),
-            key_sharing: fields.choice("key_sharing", &KEY_SHARING).unwrap_or_default(),
-            selection: fields.choice("selection", &SELECTION).unwrap_or_default(),
-            release_delay_s: fields.number("release_delay_s", 0, RELEASE_DELAY_MAX_S).unwrap_or(0),
+            on_hooks: fields.choice_or_default("on_hooks", &ON_HOOKS),
+            key_sharing: fields.choice_or_default("key_sharing", &KEY_SHARING),
+            selection: fields.choice_or_default("selection", &SELECTION),
+            release_delay_s: fields
+                .defaulted("release_delay_s")
+                .number("release_delay_s", 0, RELEASE_DELAY_MAX_S)
+                .unwrap_or(0),
         }
     }
 }
@@ -67,8 +70,8 @@ impl GatewayEntry {
             id: fields.parsed("id", "a UUID"),
             provider: fields.reference("provider"),
             name: fields.required_text("name"),
-            country: fields.text("country").unwrap_or_default(),
-            city: fields.text("city").unwrap_or_default(),
+            country: fields.text_or_empty("country"),
+            city: fields.text_or_empty("city"),
             enabled: fields.flag("enabled", true),
             config: fields.required_hidden("config"),
             external_id: fields.text("external_id"),
@@ -151,7 +154,7 @@ impl WorkspaceEntry {
     pub(super) fn read(fields: &mut Fields<'_>) -> Self {
         Self {
             name: fields.required_text("name"),
-            egress: fields.choice("egress", &EGRESS).unwrap_or_default(),
+            egress: fields.choice_or_default("egress", &EGRESS),
             override_egress_gateways: fields.flag("override_egress_gateways", false),
         }
     }

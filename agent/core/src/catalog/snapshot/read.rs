@@ -150,8 +150,8 @@ impl PushedGateway {
         Self {
             external_id: fields.required_text("external_id"),
             name: fields.required_text("name"),
-            country: fields.text("country").unwrap_or_default(),
-            city: fields.text("city").unwrap_or_default(),
+            country: fields.text_or_empty("country"),
+            city: fields.text_or_empty("city"),
             config: fields.required_hidden("config"),
         }
     }
