@@ -1,12 +1,14 @@
 //! `egressctl` against the real agent.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::process::Output;
 use std::thread;
 use std::time::Duration;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
+use crate::harness::agent::Agent;
 use crate::harness::keys::KeyPair;
 use crate::harness::lab::{SERVER_V4, in_lab};
 use crate::harness::namespace::host_command;
@@ -114,6 +116,52 @@ fn an_applied_file_says_what_changed_and_every_fault_by_line() {
         fs::write("/run/catalog.toml", broken).unwrap();
         let said = says(&["apply", "-f", "/run/catalog.toml"], 1);
         assert!(said.contains("catalog.toml:7:") && said.contains("catalog.toml:10:"), "{said}");
+    });
+}
+
+#[test]
+fn a_record_is_made_changed_and_deleted_and_nobody_overwrites_what_they_have_not_seen() {
+    in_lab(|lab| {
+        let _agent = Agent::start(lab);
+        let made =
+            says(&["provider", "create", "--set", "name=nordic", "--set", "type=wireguard"], 0);
+        assert!(made.contains("nordic"), "{made}");
+        let answer = |arguments: &[&str], code| {
+            let said = says(&[arguments, &["--output", "json"]].concat(), code);
+            serde_json::from_str::<Value>(&said).unwrap_or_else(|_| panic!("no JSON: {said}"))
+        };
+        let key = KeyPair::random();
+        fs::write("/run/key", &key.private).unwrap();
+        let credential = ["credential", "create", "--set", "provider=nordic", "--set", "name=ann"];
+        let secret = ["--set", "user=ann", "--read", "private_key=/run/key"];
+        let open = answer(&[&credential[..], &secret].concat(), 1);
+        assert_eq!(open["faults"][0]["file"], "/run/key", "others may read the key");
+        fs::set_permissions("/run/key", fs::Permissions::from_mode(0o600)).unwrap();
+        let made = answer(&[&credential[..], &secret].concat(), 0);
+        assert_eq!(made["record"]["version"], 1);
+        let id = made["record"]["id"].as_str().unwrap();
+
+        let limit = ["--set", "active_connection_limit=5"];
+        let update = |version, code| {
+            let seen = ["credential", "update", id, "--if-version", version];
+            answer(&[&seen[..], &limit].concat(), code)
+        };
+        let changed = update("1", 0);
+        assert_eq!(changed["record"]["active_connection_limit"], 5);
+        assert_eq!(update("1", 1)["code"], "precondition_failed");
+        let table = says(&["credential", "update", id, "--if-version", "1", limit[0], limit[1]], 1);
+        assert!(table.contains("read it again"), "{table}");
+        let table = says(&["credential", "list"], 0);
+        assert!(table.contains("ann") && table.contains('5'), "{table}");
+        let wrong = answer(&["credential", "update", id, "--set", "active_connection_limit=0"], 1);
+        assert_eq!(wrong["faults"][0]["field"], "active_connection_limit");
+
+        assert_eq!(answer(&["provider", "delete", "nordic"], 1)["code"], "record_needed");
+        assert_eq!(answer(&["credential", "delete", id, "--if-version", "1"], 1)["status"], 412);
+        let gone = says(&["provider", "delete", "nordic", "--cascade"], 0);
+        assert!(gone.contains(id) || gone.contains("ann"), "{gone}");
+        assert_eq!(answer(&["credential", "show", id], 1)["code"], "no_such_record");
+        assert_eq!(answer(&["provider", "list"], 0)["providers"], json!([]));
     });
 }
 

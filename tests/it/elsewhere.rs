@@ -6,15 +6,17 @@ use std::path::Path;
 use std::process::Output;
 use std::time::Duration;
 
-use egress_core::api::{NetnsRef, SessionView};
+use egress_core::api::{GatewayList, NetnsRef, PushReport, SessionView};
 use nix::sys::signal::Signal;
+use serde_json::json;
 
-use crate::harness::agent::PROGRAM;
+use crate::harness::agent::{Agent, PROGRAM};
 use crate::harness::authority::Usage;
 use crate::harness::container::Container;
 use crate::harness::elsewhere::{ADDRESS, DIR, exchange, settings};
 use crate::harness::lab::in_lab;
 use crate::harness::namespace::host_command;
+use crate::harness::push::{PROVIDER, make_provider, snapshot};
 use crate::harness::wait;
 use crate::harness::wireguard_peer::Program;
 use crate::harness::world::{GROUP, World};
@@ -80,6 +82,43 @@ fn a_launcher_elsewhere_attaches_by_path_and_never_by_process() {
             });
             assert!(told, "{who} {call} {status} is not in the audit log");
         }
+    });
+}
+
+#[test]
+fn a_plugin_elsewhere_pushes_to_its_own_provider_and_does_nothing_else() {
+    in_lab(|lab| {
+        let own = "[roles.plugin]\nproviders = [\"pushed\"]\n";
+        let agent = Agent::start_with(lab, &settings().replace("[roles.plugin]\n", own));
+        make_provider(&agent);
+        let other = "00000000-0000-7000-8000-0000000003fe";
+        agent.apply(&json!({"provider": [
+            {"id": other, "name": "other", "type": "wireguard", "managed": true}]}));
+        fs::write("/run/snapshot.json", snapshot(1, 3)).unwrap();
+        let push = |provider| ["plugin", "push", "/run/snapshot.json", "--provider", provider];
+        let report: PushReport = serde_json::from_str(&done("plugin", &push(PROVIDER))).unwrap();
+        assert_eq!(report.gateways.created, ["x-0", "x-1", "x-2"]);
+        assert!(done("plugin", &["provider", "show", PROVIDER]).contains("\"pushed\""));
+        let not_its_own: [&[&str]; 4] = [
+            &push(other),
+            &["provider", "show", other],
+            &["sessions"],
+            &["gateway", "delete", PROVIDER],
+        ];
+        for arguments in not_its_own {
+            let said = refused("plugin", arguments);
+            assert!(said.contains("forbidden"), "{arguments:?}: {said}");
+        }
+        // Nor does anybody else push for it, but an admin.
+        assert!(refused("launcher", &push(PROVIDER)).contains("forbidden"));
+        let audited = |line: &&str| {
+            line.contains(r#""target":"audit""#)
+                && line.contains(r#""certificate":"cn:plugin""#)
+                && line.contains(r#""code":"forbidden""#)
+        };
+        assert_eq!(agent.log().lines().filter(audited).count(), not_its_own.len());
+        let gateways: GatewayList = agent.ask("GET", "/v1/gateways", "").json();
+        assert_eq!(gateways.gateways.len(), 3);
     });
 }
 

@@ -8,6 +8,7 @@ mod broken_requests;
 mod command_line;
 mod crowds;
 mod detector;
+mod doors;
 mod elsewhere;
 mod endings;
 mod far_end;

@@ -57,7 +57,7 @@ fn a_receiver_in_trouble_costs_attaches_nothing_and_hears_the_truth_when_it_is_b
 
         receiver.kill();
         let resident = resident_kib(world.agent.pid());
-        let down = attaches(&world.agent, "down", TROUBLE);
+        let down = attaches(&world.agent, "down", 5 * TROUBLE);
         assert!(world.agent.counts("egress_report_pending", &[], 1));
         let hostile = {
             let _hostile = Hostile::start();
