@@ -35,7 +35,7 @@ test:
 	scripts/check-configs
 
 bench:
-	@scripts/setup test
+	@scripts/setup bench
 	cargo bench --workspace --benches
 
 lint:

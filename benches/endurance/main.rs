@@ -13,6 +13,7 @@ mod harness;
 mod integrity;
 mod kills;
 mod load;
+#[allow(dead_code, reason = "other benches use the rest")]
 mod process;
 mod soak;
 

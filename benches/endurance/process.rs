@@ -6,8 +6,28 @@ use crate::harness::namespace::Namespace;
 
 /// Memory of a process that is its own, in KiB: private and shared pages, files not counted.
 pub fn anonymous_kib(pid: i32) -> u64 {
-    let status = fs::read_to_string(format!("/proc/{pid}/status")).expect("it lives");
-    let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:"));
+    kib(pid, "status", "RssAnon:")
+}
+
+/// Memory of a process in KiB.
+#[derive(Debug, Clone, Copy)]
+pub struct Memory {
+    /// All that it has.
+    pub resident: u64,
+    /// What it shares with others counted in part.
+    pub proportional: u64,
+}
+
+/// What a process has now.
+pub fn memory_kib(pid: i32) -> Memory {
+    let (resident, proportional) =
+        (kib(pid, "smaps_rollup", "Rss:"), kib(pid, "smaps_rollup", "Pss:"));
+    Memory { resident, proportional }
+}
+
+fn kib(pid: i32, file: &str, field: &str) -> u64 {
+    let text = fs::read_to_string(format!("/proc/{pid}/{file}")).expect("it lives");
+    let line = text.lines().find_map(|line| line.strip_prefix(field));
     let number = line.and_then(|line| line.split_whitespace().next());
     number.and_then(|number| number.parse().ok()).expect("the kernel says it")
 }

@@ -101,6 +101,18 @@ fn boringtun_carries_every_kind_of_traffic() {
 }
 
 #[test]
+fn our_own_data_plane_carries_streams_as_a_far_end() {
+    in_lab(|lab| {
+        let gateway = lab.gateway(0);
+        let _internet = Internet::behind(&gateway);
+        let clients = Client::several(1);
+        let peer = WireguardPeer::start_as(Program::Dataplane, &gateway, &clients);
+        let (inside, _process) = plain_client(lab, &peer, &clients[0]);
+        inside.run(streams_are_whole);
+    });
+}
+
+#[test]
 fn a_lab_leaves_no_process_behind() {
     let mut pids = Vec::new();
     in_lab(|lab| {

@@ -55,8 +55,9 @@ impl<'a> Agent<'a> {
     pub fn start_with(lab: &'a Lab, config: &str) -> Self {
         let own = format!("run_dir = \"{RUN_DIR}\"\nstate_dir = \"{STATE_DIR}\"\n");
         let openvpn = if config.contains("[openvpn]") { String::new() } else { own_users() };
+        let log = if config.contains("[log]") { "" } else { "[log]\nlevel = \"debug\"\n" };
         let offload = offload_wanted();
-        fs::write(CONFIG, format!("{own}{config}\n{openvpn}\n{offload}[log]\nlevel = \"debug\"\n"))
+        fs::write(CONFIG, format!("{own}{config}\n{openvpn}\n{offload}{log}"))
             .expect("write agent.toml");
         let agent = Self {
             lab,

@@ -4,6 +4,7 @@ pub mod agent;
 #[path = "../../../agent/src/control/tests/authority.rs"]
 pub mod authority;
 pub mod container;
+pub mod dataplane_peer;
 pub mod dns;
 pub mod elsewhere;
 pub mod ending;

@@ -1,4 +1,5 @@
-//! Far ends of tunnels: Debian's `wireguard-go`, and boringtun as another implementation.
+//! Far ends of tunnels: Debian's `wireguard-go`, boringtun as another implementation, or our own
+//! data plane.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -8,6 +9,7 @@ use std::time::Duration;
 
 use boringtun::device::{DeviceConfig, DeviceHandle};
 
+use super::dataplane_peer::DataplanePeer;
 use super::keys::KeyPair;
 use super::lab::Gateway;
 use super::process::Process;
@@ -19,6 +21,7 @@ pub const PEER_V4: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 1);
 pub const PEER_V6: Ipv6Addr = Ipv6Addr::new(0xfd77, 0, 0, 0, 0, 0, 0, 1);
 /// Where far ends listen.
 const PORT: u16 = 51820;
+const MTU: u16 = 1420;
 
 const SOON: Duration = Duration::from_secs(10);
 
@@ -53,13 +56,19 @@ pub enum Program {
     /// The `wireguard-go` of the distribution, or what `EGRESS_FAR_END` names: a program that
     /// takes the same arguments.
     WireguardGo,
+    /// This program, which takes the same arguments.
+    #[allow(dead_code, reason = "benches compare programs")]
+    Named(&'static str),
     /// The device of the boringtun crate, in threads of the test.
     Boringtun,
+    /// Our own data plane. It serves the first client only, over IPv4.
+    Dataplane,
 }
 
 enum Running {
-    WireguardGo(Process),
+    Program(Process),
     Boringtun(DeviceHandle),
+    Dataplane(DataplanePeer),
 }
 
 /// A `WireGuard` server in a gateway's namespace.
@@ -68,6 +77,7 @@ pub struct WireguardPeer {
     program: Program,
     keys: KeyPair,
     clients: Vec<Client>,
+    mtu: u16,
     running: Option<Running>,
 }
 
@@ -79,11 +89,22 @@ impl WireguardPeer {
 
     /// Starts a program for these clients.
     pub fn start_as(program: Program, gateway: &Gateway, clients: &[Client]) -> Self {
+        Self::start_with_mtu(program, gateway, clients, MTU)
+    }
+
+    /// Starts a program whose device has another MTU.
+    pub fn start_with_mtu(
+        program: Program,
+        gateway: &Gateway,
+        clients: &[Client],
+        mtu: u16,
+    ) -> Self {
         let mut peer = Self {
             gateway: gateway.clone(),
             program,
             keys: KeyPair::random(),
             clients: clients.to_vec(),
+            mtu,
             running: None,
         };
         peer.restart();
@@ -109,8 +130,9 @@ impl WireguardPeer {
     pub fn stop(&mut self) {
         let Some(running) = self.running.take() else { return };
         match running {
-            Running::WireguardGo(mut process) => process.kill(),
+            Running::Program(mut process) => process.kill(),
             Running::Boringtun(device) => drop(device),
+            Running::Dataplane(process) => drop(process),
         }
         wait::until("a far end's device is gone", SOON, || !self.device_exists());
         // Left behind by a kill; a new one could be mistaken for started.
@@ -121,22 +143,47 @@ impl WireguardPeer {
     pub fn restart(&mut self) {
         self.stop();
         let (name, namespace) = (self.device(), &self.gateway.namespace);
-        self.running = Some(match self.program {
+        let running = match self.program {
             Program::WireguardGo => {
                 let program = std::env::var("EGRESS_FAR_END");
-                let mut command = namespace.command(program.as_deref().unwrap_or("wireguard-go"));
-                // What boringtun-cli needs to stay who it is.
-                command.env("WG_SUDO", "1");
-                Running::WireguardGo(Process::start(command.args(["-f", &name])))
+                self.start_program(program.as_deref().unwrap_or("wireguard-go"))
             }
+            Program::Named(program) => self.start_program(program),
             Program::Boringtun => {
                 let config = DeviceConfig { n_threads: 2, ..DeviceConfig::default() };
                 let start = || DeviceHandle::new(&name, config).expect("start boringtun");
                 Running::Boringtun(namespace.run(start))
             }
-        });
-        wait::until("a far end listens for its config", SOON, || self.control_path().exists());
-        self.configure();
+            Program::Dataplane => {
+                let (device, client) = ((name.as_str(), self.mtu), &self.clients[0]);
+                let start = DataplanePeer::start(namespace, device, PORT, &self.keys, client);
+                Running::Dataplane(start)
+            }
+        };
+        let is_told = !matches!(running, Running::Dataplane(_));
+        self.running = Some(running);
+        if is_told {
+            wait::until("a far end listens for its config", SOON, || self.control_path().exists());
+            self.set_config();
+        }
+        self.set_link();
+    }
+
+    fn start_program(&self, program: &str) -> Running {
+        let mut command = self.gateway.namespace.command(program);
+        // What boringtun-cli needs to stay who it is.
+        command.env("WG_SUDO", "true");
+        Running::Program(Process::start(command.args(["-f", &self.device()])))
+    }
+
+    /// The far end's process; `None` when it is threads of the test.
+    #[allow(dead_code, reason = "benches measure it")]
+    pub fn pid(&self) -> Option<i32> {
+        match self.running.as_ref()? {
+            Running::Program(process) => Some(process.pid()),
+            Running::Dataplane(process) => Some(process.pid()),
+            Running::Boringtun(_) => None,
+        }
     }
 
     /// Bytes it has had from a client, handshakes included.
@@ -168,7 +215,7 @@ impl WireguardPeer {
         format!("[Peer]\nPublicKey = {key}\nEndpoint = {endpoint}\nAllowedIPs = 0.0.0.0/0, ::/0\n")
     }
 
-    fn configure(&self) {
+    fn set_config(&self) {
         let mut text = format!("[Interface]\nPrivateKey = {}\n", self.keys.private);
         let _ = writeln!(text, "ListenPort = {PORT}");
         for client in &self.clients {
@@ -182,10 +229,14 @@ impl WireguardPeer {
         let output = namespace.command("wg").args(["setconf", &name]).arg(&path).output();
         let output = output.expect("run wg");
         assert!(output.status.success(), "wg: {}", String::from_utf8_lossy(&output.stderr));
-        namespace.ip(&format!(
+    }
+
+    fn set_link(&self) {
+        let (name, mtu) = (self.device(), self.mtu);
+        self.gateway.namespace.ip(&format!(
             "addr add {PEER_V4}/16 dev {name}
              addr add {PEER_V6}/64 dev {name} nodad
-             link set {name} mtu 1420 up
+             link set {name} mtu {mtu} up
             "
         ));
     }

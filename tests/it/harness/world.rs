@@ -37,9 +37,20 @@ impl<'a> World<'a> {
     /// A world with another far end and more lines of `agent.toml`.
     pub fn with(lab: &'a Lab, clients: u16, program: Program, config: &str) -> Self {
         let gateway = lab.gateway(0);
-        let internet = Internet::behind(&gateway);
         let clients = Client::several(clients);
         let peer = WireguardPeer::start_as(program, &gateway, &clients);
+        Self::around(lab, gateway, peer, clients, config)
+    }
+
+    /// A world around a far end that runs, with more lines of `agent.toml`.
+    pub fn around(
+        lab: &'a Lab,
+        gateway: Gateway,
+        peer: WireguardPeer,
+        clients: Vec<Client>,
+        config: &str,
+    ) -> Self {
+        let internet = Internet::behind(&gateway);
         let agent = Agent::start_with(lab, config);
         let world = Self { agent, peer, clients, gateway, _internet: internet };
         world.apply(&world.peer.endpoint(1).to_string());
@@ -124,7 +135,7 @@ pub fn catalog(gateways: &[(u8, &WireguardPeer, &str)], clients: &[Client]) -> V
 
 fn credential((number, client): (usize, &Client)) -> Value {
     json!({
-        "id": format!("00000000-0000-7000-8000-0000000002{number:02x}"),
+        "id": format!("00000000-0000-7000-8000-{:012x}", 0x200 + number),
         "provider": "lab",
         "name": format!("client{number}"),
         "group": GROUP,
