@@ -17,7 +17,7 @@ endif
 help:
 	@echo 'make demo    a container, a gateway and a pulled plug, on this machine alone'
 	@echo 'make test    every test, and every example configuration checked'
-	@echo 'make bench   attaches one after another and at once, much data, kills, rekeys: timed'
+	@echo 'make bench   attaches, data planes side by side, a thousand sessions, kills, rekeys: timed'
 	@echo 'make lint    format, clippy, documentation'
 	@echo 'make fuzz    every parser and the packet path, a minute each (SECONDS_EACH=60)'
 	@echo 'make setup   only install what the others need'
