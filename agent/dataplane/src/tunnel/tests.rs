@@ -12,6 +12,8 @@ use super::*;
 use crate::device::FRAME_MAX;
 use crate::protocol::{Event, Key, PeerConfig};
 
+mod fallbacks;
+
 const MTU: u16 = 1420;
 const ALLOWED: [&str; 2] = ["10.0.0.0/8", "fd00::/8"];
 
@@ -25,7 +27,7 @@ struct Near {
 }
 
 impl Near {
-    fn new(key: [u8; 32], far_key: [u8; 32], far: SocketAddr, burst: u16) -> Self {
+    fn new(key: [u8; 32], far_key: [u8; 32], far: SocketAddr, offload: (Uncut, u16)) -> Self {
         let (container, device) = seqpacket::pair().unwrap();
         rustix::io::ioctl_fionbio(&container, true).unwrap();
         let socket = udp::connected(far, &udp::Options { mark: None, buffer: 4 << 20 }).unwrap();
@@ -37,7 +39,7 @@ impl Near {
             keepalive: None,
         };
         let private_key = Key(key);
-        let (uncut, peers) = (Uncut::Nothing, vec![peer]);
+        let ((uncut, burst), peers) = (offload, vec![peer]);
         let config = TunnelConfig { tunnel: 1, private_key, mtu: MTU, uncut, burst, peers };
         let tunnel = Tunnel::new(config, vec![device, socket]).unwrap();
         let frame = vec![0; FRAME_MAX].into_boxed_slice();
@@ -82,14 +84,14 @@ struct Far {
 impl Far {
     /// Both ends, before any handshake.
     fn and_near() -> (Self, Near) {
-        Self::and_near_with_burst(32)
+        Self::and_near_with(Uncut::Nothing, 32)
     }
 
-    fn and_near_with_burst(burst: u16) -> (Self, Near) {
+    fn and_near_with(uncut: Uncut, burst: u16) -> (Self, Near) {
         let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
         socket.set_read_timeout(Some(Duration::from_secs(2))).unwrap();
         let (key, near_key) = ([3; 32], [5; 32]);
-        let near = Near::new(near_key, key, socket.local_addr().unwrap(), burst);
+        let near = Near::new(near_key, key, socket.local_addr().unwrap(), (uncut, burst));
         socket.connect(near.address()).unwrap();
         let near_key = PublicKey::from(&StaticSecret::from(near_key));
         let tunn = Tunn::new(StaticSecret::from(key), near_key, None, None, 1, None);
@@ -315,7 +317,7 @@ fn a_burst_arrives_in_order_and_each_packet_is_counted() {
 #[test]
 fn a_burst_that_the_kernel_refuses_leaves_one_by_one() {
     // It takes no message of more than 128 datagrams.
-    let (mut far, mut near) = Far::connect(Far::and_near_with_burst(u16::MAX));
+    let (mut far, mut near) = Far::connect(Far::and_near_with(Uncut::Nothing, u16::MAX));
     for _ in 0..2 {
         a_burst_arrives_whole(&mut far, &mut near, 200);
     }
