@@ -1,8 +1,10 @@
 //! Traffic of a container: streams with known content, up and down.
 
 use std::io::{self, Read, Write};
-use std::net::{Ipv4Addr, Shutdown, SocketAddr};
+use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpStream};
 use std::time::Duration;
+
+use socket2::SockRef;
 
 use crate::harness::internet::{SINK, SOURCE, digest, send_fill};
 use crate::harness::lab::SERVER_V4;
@@ -14,7 +16,17 @@ const PATIENCE: Duration = Duration::from_mins(2);
 
 /// Sends so many bytes; gives the SHA-256 of what arrived. To be called inside.
 pub fn upload(length: u64) -> io::Result<[u8; 32]> {
-    let mut stream = probe::connect(SocketAddr::new(SERVER.into(), SINK), PATIENCE)?;
+    send(probe::connect(SocketAddr::new(SERVER.into(), SINK), PATIENCE)?, length)
+}
+
+/// The same, with TCP's congestion control of that name.
+pub fn upload_controlled(length: u64, control: &str) -> io::Result<[u8; 32]> {
+    let stream = probe::connect(SocketAddr::new(SERVER.into(), SINK), PATIENCE)?;
+    SockRef::from(&stream).set_tcp_congestion(control.as_bytes())?;
+    send(stream, length)
+}
+
+fn send(mut stream: TcpStream, length: u64) -> io::Result<[u8; 32]> {
     send_fill(&mut stream, length)?;
     stream.shutdown(Shutdown::Write)?;
     let mut hash = [0; 32];

@@ -1,7 +1,7 @@
 //! What a long or a hard life does to tunnels: much data, a data plane killed under load, rekeys.
 //!
 //! `cargo bench --bench endurance -- [integrity] [kills] [soak]`; without names all three. How much
-//! of each is said by `GIGABYTES` (1), `KILLS` (50) and `MINUTES` (1). The far end is the
+//! of each is said by `MEGABYTES` (1000), `KILLS` (50) and `MINUTES` (1). The far end is the
 //! distribution's `wireguard-go`, or what `EGRESS_FAR_END` names.
 
 #![allow(clippy::print_stdout, reason = "what is measured is shown")]
@@ -15,6 +15,7 @@ mod kills;
 mod load;
 #[allow(dead_code, reason = "other benches use the rest")]
 mod process;
+mod rival;
 mod soak;
 
 /// What can be measured, by its name.
