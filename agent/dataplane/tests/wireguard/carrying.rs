@@ -7,7 +7,7 @@ use libtest_mimic::Trial;
 
 use crate::control::socket;
 use crate::far_end::{FarEnd, SOON};
-use crate::lab::Lab;
+use crate::lab::{Lab, ip};
 use crate::scene::{Scene, TUNNEL, Wanted};
 use crate::traffic::{eventually, ping, says_back, send_through, tcp, tcp_echo, udp, udp_echo};
 
@@ -18,6 +18,7 @@ pub fn tests() -> Vec<Trial> {
     tests![
         everything_goes_through_over_v4,
         everything_goes_through_over_v6,
+        a_path_that_takes_no_bursts_any_more_costs_no_packet,
         a_source_outside_the_allowed_ips_is_dropped_and_counted,
         a_destination_outside_the_allowed_ips_is_dropped_and_counted,
         each_of_two_peers_has_its_own_addresses,
@@ -55,6 +56,20 @@ fn everything_goes_through(wanted: &Wanted) {
     assert_eq!((stats.drops.source, stats.drops.invalid, stats.drops.no_peer), (0, 0, 0));
     assert_eq!(stats.peers[0].handshakes, 1);
     assert_eq!(stats.peers[0].endpoint, Some(scene.endpoint));
+}
+
+fn a_path_that_takes_no_bursts_any_more_costs_no_packet() {
+    let mut scene = Scene::new(&Wanted::default());
+    let service = SocketAddr::new(scene.far_inner(false), 7000);
+    tcp_echo(&scene.lab.far(), service);
+    let stream = tcp(&scene.lab.inside(), service);
+    send_through(&stream, 1 << 20);
+    // Datagrams longer than the link's MTU leave alone, in fragments.
+    let (n, far) = (scene.lab.number, scene.lab.far_name());
+    ip(&format!("link set h{n} mtu 1300"));
+    ip(&format!("-n {far} link set f{n} mtu 1300"));
+    send_through(&stream, 4 << 20);
+    assert_eq!(scene.control.stats().drops.io, 0);
 }
 
 fn a_source_outside_the_allowed_ips_is_dropped_and_counted() {
