@@ -33,7 +33,7 @@ impl Rival {
             "addr add 192.0.3.2/24 dev wan\nlink set wan up\nroute add default via 192.0.3.1\n",
         );
         let mut command = namespace.command(program);
-        let process = Process::start(command.env("WG_SUDO", "1").args(["-f", DEVICE]));
+        let process = Process::start(command.env("WG_SUDO", "true").args(["-f", DEVICE]));
         let control = Path::new("/run/wireguard").join(format!("{DEVICE}.sock"));
         wait::until("a rival listens for its config", SOON, || control.exists());
         let client = &world.clients[0];
