@@ -16,6 +16,9 @@ pub const SEALED_COUNTER: &str = "sealed";
 /// Counts what was refused inside the tunnel: foreign resolvers, private networks.
 pub const REFUSED_COUNTER: &str = "refused";
 
+/// The chains' turn at their hooks: before those that others usually make.
+pub const PRIORITY: i32 = -10;
+
 /// What a container may send.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Policy {
@@ -43,14 +46,69 @@ pub struct Opening {
     pub allow: Vec<IpNet>,
 }
 
-/// The hooks that are held; a packet of the container passes exactly one of them on its way out.
-const CHAINS: [&str; 3] = ["input", "forward", "output"];
+/// Where packets are held; one of the container's passes exactly one of them on its way out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Hook {
+    /// For the container.
+    Input,
+    /// Passing through it.
+    Forward,
+    /// Made in it.
+    Output,
+}
 
-/// A whole ruleset. [`fmt::Display`] gives the text for `nft -f -`.
+const LOOPBACK: &str = "lo";
+/// DNS in clear, and over TLS or QUIC.
+const RESOLVING: [u16; 2] = [53, 853];
+
+/// A whole ruleset. [`fmt::Display`] gives it in the words of nft(8).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ruleset {
-    input: Vec<String>,
-    output: Vec<String>,
+    input: Vec<Rule>,
+    output: Vec<Rule>,
+}
+
+/// What becomes of packets that pass every test.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rule {
+    /// All of them must hold.
+    pub tests: Vec<Test>,
+    /// Who counts such packets.
+    pub counter: Option<&'static str>,
+    /// What becomes of them.
+    pub verdict: Verdict,
+}
+
+/// What a packet must be like.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Test {
+    /// It came in by this device.
+    From(String),
+    /// It goes out by this device.
+    To(String),
+    /// It goes out by any other.
+    NotTo(String),
+    /// It is IPv4.
+    Ipv4,
+    /// It is IPv6.
+    Ipv6,
+    /// It goes to one of these networks, all of one family.
+    Destination(Vec<IpNet>),
+    /// It is TCP or UDP to one of these ports.
+    Port(Vec<u16>),
+    /// It belongs to a connection that was made from here, or to one like that.
+    Answer,
+}
+
+/// What becomes of a packet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// It passes.
+    Accept,
+    /// It goes nowhere.
+    Drop,
+    /// It goes nowhere, and its sender is told at once, the same for every protocol.
+    Reject,
 }
 
 impl Policy {
@@ -63,89 +121,83 @@ impl Policy {
     }
 }
 
-/// The script that takes the table away: the container is the launcher's again.
-pub fn release() -> String {
-    // `add` first: to delete a table that is not there is an error.
-    format!("add table inet {TABLE}\ndelete table inet {TABLE}\n")
-}
-
 fn closed() -> Ruleset {
-    Ruleset {
-        input: vec![r#"iifname "lo" accept"#.into()],
-        output: vec![
-            r#"oifname "lo" accept"#.into(),
-            format!("counter name {SEALED_COUNTER} drop"),
-        ],
-    }
+    let sealed = rule([], Verdict::Drop).counted(SEALED_COUNTER);
+    Ruleset { input: vec![from_itself()], output: vec![to_itself(), sealed] }
 }
 
 fn open(opening: &Opening) -> Ruleset {
     let interface = &opening.interface;
-    let input = vec![
-        r#"iifname "lo" accept"#.into(),
-        // The VPN server must not reach the container's ports: only what was asked for comes in.
-        format!(r#"iifname "{interface}" ct state established,related accept"#),
-    ];
-    let mut output = vec![
-        r#"oifname "lo" accept"#.into(),
-        format!(r#"oifname != "{interface}" counter name {SEALED_COUNTER} drop"#),
-    ];
+    // The VPN server must not reach the container's ports: only what was asked for comes in.
+    let answers = rule([Test::From(interface.clone()), Test::Answer], Verdict::Accept);
+    let outside = rule([Test::NotTo(interface.clone())], Verdict::Drop).counted(SEALED_COUNTER);
+    let mut output = vec![to_itself(), outside];
     output.extend(families(opening));
     output.extend(resolvers(&opening.dns));
-    output.extend(destinations(&opening.allow, "accept"));
-    output.extend(destinations(&opening.refuse, &refusal()));
-    output.push("accept".into());
-    Ruleset { input, output }
+    let accepted = destinations(&opening.allow);
+    output.extend(accepted.map(|test| rule([test], Verdict::Accept)));
+    output.extend(destinations(&opening.refuse).map(|test| refused([test])));
+    output.push(rule([], Verdict::Accept));
+    Ruleset { input: vec![from_itself(), answers], output }
 }
 
-/// Fast, and the same for every protocol: `connect` fails at once.
-fn refusal() -> String {
-    format!("counter name {REFUSED_COUNTER} reject with icmpx type admin-prohibited")
+fn from_itself() -> Rule {
+    rule([Test::From(LOOPBACK.into())], Verdict::Accept)
 }
 
-fn families(opening: &Opening) -> Vec<String> {
-    let absent = [(opening.ipv4, "ipv4"), (opening.ipv6, "ipv6")].into_iter();
-    absent
-        .filter(|(present, _)| !present)
-        .map(|(_, family)| format!("meta nfproto {family} {}", refusal()))
-        .collect()
+fn to_itself() -> Rule {
+    rule([Test::To(LOOPBACK.into())], Verdict::Accept)
 }
 
-fn resolvers(dns: &[IpAddr]) -> Vec<String> {
-    let ports = "meta l4proto { tcp, udp } th dport { 53, 853 }";
+/// Fast, so that `connect` fails at once.
+fn refused<const N: usize>(tests: [Test; N]) -> Rule {
+    rule(tests, Verdict::Reject).counted(REFUSED_COUNTER)
+}
+
+fn rule<const N: usize>(tests: [Test; N], verdict: Verdict) -> Rule {
+    Rule { tests: tests.into(), counter: None, verdict }
+}
+
+fn families(opening: &Opening) -> impl Iterator<Item = Rule> {
+    let absent = [(opening.ipv4, Test::Ipv4), (opening.ipv6, Test::Ipv6)].into_iter();
+    absent.filter(|(present, _)| !present).map(|(_, family)| refused([family]))
+}
+
+fn resolvers(dns: &[IpAddr]) -> Vec<Rule> {
+    let ports = || Test::Port(RESOLVING.into());
     let hosts: Vec<IpNet> = dns.iter().copied().map(IpNet::from).collect();
-    let mut rules = destinations(&hosts, &format!("{ports} accept"));
-    rules.push(format!("{ports} {}", refusal()));
-    rules
+    let known = destinations(&hosts).map(|test| rule([test, ports()], Verdict::Accept));
+    known.chain([refused([ports()])]).collect()
 }
 
-/// One rule for each family among `nets`.
-fn destinations(nets: &[IpNet], verdict: &str) -> Vec<String> {
-    // nft refuses a set whose intervals overlap.
+/// One test for each family among `nets`.
+fn destinations(nets: &[IpNet]) -> impl Iterator<Item = Test> {
+    // The kernel refuses a set whose intervals overlap.
     let nets = IpNet::aggregate(&nets.to_vec());
     let (v4, v6): (Vec<IpNet>, Vec<IpNet>) = nets.iter().partition(|net| net.addr().is_ipv4());
-    [("ip", v4), ("ip6", v6)]
-        .into_iter()
-        .filter(|(_, nets)| !nets.is_empty())
-        .map(|(family, nets)| {
-            let set = nets.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
-            format!("{family} daddr {{ {set} }} {verdict}")
-        })
-        .collect()
+    [v4, v6].into_iter().filter(|nets| !nets.is_empty()).map(Test::Destination)
+}
+
+impl Rule {
+    fn counted(self, counter: &'static str) -> Rule {
+        Rule { counter: Some(counter), ..self }
+    }
 }
 
 impl Ruleset {
-    /// Every chain with its hook and how many rules it has, to compare with what the kernel says;
-    /// each one's policy is drop.
-    pub fn chains(&self) -> impl Iterator<Item = (&'static str, usize)> + '_ {
-        CHAINS.into_iter().map(|chain| (chain, self.rules(chain).len()))
+    /// Every chain with its hook and its rules; each one's policy is drop.
+    pub fn chains(&self) -> [(Hook, &[Rule]); 3] {
+        [(Hook::Input, &self.input), (Hook::Forward, &[]), (Hook::Output, &self.output)]
     }
+}
 
-    fn rules(&self, chain: &str) -> &[String] {
-        match chain {
-            "input" => &self.input,
-            "output" => &self.output,
-            _ => &[],
+impl Hook {
+    /// The name of its chain.
+    pub fn chain(self) -> &'static str {
+        match self {
+            Self::Input => "input",
+            Self::Forward => "forward",
+            Self::Output => "output",
         }
     }
 }
@@ -156,16 +208,56 @@ impl fmt::Display for Ruleset {
         for counter in [SEALED_COUNTER, REFUSED_COUNTER] {
             writeln!(f, "add counter inet {TABLE} {counter}")?;
         }
-        for chain in CHAINS {
-            let hook = format!("type filter hook {chain} priority -10; policy drop;");
-            writeln!(f, "add chain inet {TABLE} {chain} {{ {hook} }}")?;
+        for (hook, rules) in self.chains() {
+            let chain = hook.chain();
+            let place = format!("type filter hook {chain} priority {PRIORITY}; policy drop;");
+            writeln!(f, "add chain inet {TABLE} {chain} {{ {place} }}")?;
             writeln!(f, "flush chain inet {TABLE} {chain}")?;
-            for rule in self.rules(chain) {
+            for rule in rules {
                 writeln!(f, "add rule inet {TABLE} {chain} {rule}")?;
             }
         }
         f.write_char('\n')
     }
+}
+
+impl fmt::Display for Rule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for test in &self.tests {
+            write!(f, "{test} ")?;
+        }
+        if let Some(counter) = self.counter {
+            write!(f, "counter name {counter} ")?;
+        }
+        f.write_str(match self.verdict {
+            Verdict::Accept => "accept",
+            Verdict::Drop => "drop",
+            Verdict::Reject => "reject with icmpx type admin-prohibited",
+        })
+    }
+}
+
+impl fmt::Display for Test {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::From(device) => write!(f, "iifname \"{device}\""),
+            Self::To(device) => write!(f, "oifname \"{device}\""),
+            Self::NotTo(device) => write!(f, "oifname != \"{device}\""),
+            Self::Ipv4 => f.write_str("meta nfproto ipv4"),
+            Self::Ipv6 => f.write_str("meta nfproto ipv6"),
+            Self::Destination(nets) => {
+                let v6 = nets.first().is_some_and(|net| net.addr().is_ipv6());
+                write!(f, "{} daddr {}", if v6 { "ip6" } else { "ip" }, set(nets))
+            }
+            Self::Port(ports) => write!(f, "meta l4proto {{ tcp, udp }} th dport {}", set(ports)),
+            Self::Answer => f.write_str("ct state established,related"),
+        }
+    }
+}
+
+fn set<T: fmt::Display>(elements: &[T]) -> String {
+    let elements: Vec<_> = elements.iter().map(ToString::to_string).collect();
+    format!("{{ {} }}", elements.join(", "))
 }
 
 #[cfg(test)]
@@ -183,6 +275,10 @@ mod tests {
         }
     }
 
+    fn words(rules: &[Rule]) -> Vec<String> {
+        rules.iter().map(ToString::to_string).collect()
+    }
+
     fn position(rules: &[String], part: &str) -> usize {
         rules.iter().position(|rule| rule.contains(part)).unwrap_or_else(|| panic!("no {part}"))
     }
@@ -190,12 +286,8 @@ mod tests {
     #[test]
     fn a_closed_container_reaches_itself_only() {
         let rules = Policy::Closed.ruleset();
-        let accepting: Vec<_> = rules
-            .input
-            .iter()
-            .chain(&rules.output)
-            .filter(|rule| rule.contains("accept"))
-            .collect();
+        let rules = words(&[rules.input, rules.output].concat());
+        let accepting: Vec<_> = rules.iter().filter(|rule| rule.contains("accept")).collect();
         assert_eq!(accepting, [r#"iifname "lo" accept"#, r#"oifname "lo" accept"#]);
     }
 
@@ -203,20 +295,20 @@ mod tests {
     fn every_chain_drops_what_no_rule_takes() {
         for policy in [Policy::Closed, Policy::Open(opening())] {
             let text = policy.ruleset().to_string();
-            assert_eq!(text.matches("policy drop").count(), CHAINS.len());
+            assert_eq!(text.matches("policy drop").count(), 3);
             assert!(!text.contains("policy accept"));
         }
     }
 
     #[test]
     fn nothing_passes_an_open_container_before_the_device_is_checked() {
-        let rules = open(&opening()).output;
+        let rules = words(&open(&opening()).output);
         assert_eq!(position(&rules, r#"oifname != "eg0""#), 1);
     }
 
     #[test]
     fn the_tunnels_resolver_is_reached_and_no_other() {
-        let rules = open(&opening()).output;
+        let rules = words(&open(&opening()).output);
         let own = position(&rules, "10.64.0.1/32");
         let others = own + 1;
         assert!(rules[own].ends_with("accept"));
@@ -226,20 +318,20 @@ mod tests {
 
     #[test]
     fn an_exception_comes_before_the_network_it_is_in() {
-        let rules = open(&opening()).output;
+        let rules = words(&open(&opening()).output);
         assert!(position(&rules, "10.9.0.0/16") < position(&rules, "{ 10.0.0.0/8 }"));
     }
 
     #[test]
     fn a_family_the_tunnel_lacks_is_refused_fast() {
-        let rules = open(&opening()).output;
+        let rules = words(&open(&opening()).output);
         assert!(rules[position(&rules, "nfproto ipv6")].contains("reject"));
         assert!(!rules.iter().any(|rule| rule.contains("nfproto ipv4")));
     }
 
     #[test]
     fn the_container_takes_nothing_it_did_not_ask_for() {
-        let rules = open(&opening()).input;
+        let rules = words(&open(&opening()).input);
         assert!(rules[1].contains("ct state established,related"));
         assert_eq!(rules.len(), 2);
     }

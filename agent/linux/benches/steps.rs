@@ -12,22 +12,13 @@ use egress_linux::{
     death::Watch,
     link::{Interface, configure},
     netns::Netns,
-    nft,
+    nft::{self, Chain, Hook, Match, Rule, Ruleset, Verdict},
     tun::{self, Device, Offload},
 };
 use nix::sched::{CloneFlags, unshare};
 
 const ROUNDS: usize = 100;
 const AT_ONCE: usize = 40;
-const SEAL: &str = "
-table inet egress {
-  counter dropped { }
-  chain in { type filter hook input priority -10; policy drop; iifname \"lo\" accept; ct state established accept; }
-  chain forward { type filter hook forward priority -10; policy drop; }
-  chain out { type filter hook output priority -10; policy drop; oifname { \"lo\", \"eg0\" } accept; counter name dropped; }
-}
-";
-
 fn main() {
     unshare(CloneFlags::CLONE_NEWNET).unwrap();
     let containers: Vec<Netns> = many("make a namespace", |_| Netns::create().unwrap());
@@ -35,7 +26,9 @@ fn main() {
     many("enter a namespace", entered);
     let watch = Watch::open().unwrap();
     many("watch a namespace", |round| watch.watch(&containers[round]).unwrap());
-    many("nft apply", |round| containers[round].run(|| nft::apply(SEAL)).unwrap().unwrap());
+    let seal = seal();
+    many("nft replace", |round| containers[round].run(|| nft::replace(&seal)).unwrap().unwrap());
+    many("nft again", |round| containers[round].run(|| nft::replace(&seal)).unwrap().unwrap());
     many("nft table", |round| containers[round].run(|| nft::table("egress")).unwrap().unwrap());
     let count = || nft::counter("egress", "dropped").unwrap().unwrap();
     many("nft counter", |round| containers[round].run(count).unwrap());
@@ -48,9 +41,40 @@ fn main() {
     many("link configure", |round| containers[round].run(set).unwrap());
     many("link configure again", |round| containers[round].run(set).unwrap());
     drop(devices);
-    many("tun create inside", |round| containers[round].run(device).unwrap());
+    let mut devices = many("tun create inside", |round| containers[round].run(device).unwrap());
+    many("tun close", |_| drop(devices.pop()));
     at_once("moved", moved);
     at_once("made inside", |container| container.run(device).unwrap());
+}
+
+/// As large as an open seal.
+fn seal() -> Ruleset {
+    let rule = |matches, verdict| Rule { matches, counter: Some("dropped".to_owned()), verdict };
+    let lo = |to: fn(String) -> Match| rule(vec![to("lo".to_owned())], Verdict::Accept);
+    let nets =
+        |nets: &[&str]| Match::Destination(nets.iter().map(|it| it.parse().unwrap()).collect());
+    let v4 = ["10.0.0.0/8", "169.254.0.0/16", "172.16.0.0/12", "192.168.0.0/16", "224.0.0.0/4"];
+    let output = vec![
+        lo(Match::To),
+        rule(vec![Match::NotTo("eg0".to_owned())], Verdict::Drop),
+        rule(vec![nets(&["10.64.0.1/32"]), Match::Port(vec![53, 853])], Verdict::Accept),
+        rule(vec![Match::Port(vec![53, 853])], Verdict::Reject),
+        rule(vec![nets(&v4)], Verdict::Reject),
+        rule(vec![nets(&["fc00::/7", "fe80::/10", "ff00::/8"])], Verdict::Reject),
+        rule(vec![], Verdict::Accept),
+    ];
+    let input = vec![lo(Match::From), rule(vec![Match::Answer], Verdict::Accept)];
+    let chain =
+        |name: &str, hook, rules| Chain { name: name.to_owned(), hook, priority: -10, rules };
+    Ruleset {
+        table: "egress".to_owned(),
+        counters: vec!["dropped".to_owned()],
+        chains: vec![
+            chain("input", Hook::Input, input),
+            chain("forward", Hook::Forward, Vec::new()),
+            chain("output", Hook::Output, output),
+        ],
+    }
 }
 
 fn device() -> Device {

@@ -4,6 +4,7 @@ use std::{
     cell::Cell,
     io,
     os::fd::{AsFd, BorrowedFd, OwnedFd},
+    time::Duration,
 };
 
 use netlink_packet_core::{
@@ -16,6 +17,7 @@ use rustix::{
         AddressFamily, Protocol, RecvFlags, SendFlags, SocketFlags, SocketType, bind,
         netlink::{self, SocketAddrNetlink},
         recv, send, socket_with,
+        sockopt::{Timeout, set_socket_timeout},
     },
 };
 
@@ -23,6 +25,9 @@ use rustix::{
 const ROUTE: Option<Protocol> = None;
 /// More than the kernel puts into one read: its dumps come in pieces of at most 32 KiB.
 const BUFFER: usize = 64 * 1024;
+
+/// A transaction takes a millisecond; this is for a machine in trouble.
+const TRANSACTION: Duration = Duration::from_secs(5);
 
 /// Talks to the netlink of the namespace that it was opened in, and keeps that namespace alive.
 pub(crate) struct Socket {
@@ -65,7 +70,41 @@ impl Socket {
         self.answers()
     }
 
+    /// Sends changes with their flags as one transaction, between two messages that say so: all of
+    /// them take effect or none. For subsystems of netfilter.
+    pub(crate) fn transact<M>(&self, begin: M, changes: Vec<(M, u16)>, end: M) -> io::Result<()>
+    where
+        M: NetlinkSerializable + NetlinkDeserializable,
+    {
+        let mut bytes = self.pack(begin, NLM_F_REQUEST);
+        let first = self.sequence.get();
+        let last = changes.len().saturating_sub(1);
+        for (index, (change, flags)) in changes.into_iter().enumerate() {
+            // What fails is always told, and before what has an answer for being the last.
+            let answered = if index == last { NLM_F_ACK } else { 0 };
+            bytes.extend(self.pack(change, flags | answered | NLM_F_REQUEST));
+        }
+        bytes.extend(self.pack(end, NLM_F_REQUEST));
+        set_socket_timeout(&self.fd, Timeout::Recv, Some(TRANSACTION))?;
+        send(&self.fd, &bytes, SendFlags::empty())?;
+        let mut buffer = vec![0; BUFFER];
+        loop {
+            for packet in receive::<M>(&self.fd, &mut buffer)? {
+                let packet = packet?;
+                if packet.header.sequence_number >= first && take(packet.payload, &mut Vec::new())?
+                {
+                    return Ok(());
+                }
+            }
+        }
+    }
+
     fn send<M: NetlinkSerializable>(&self, message: M, flags: u16) -> io::Result<()> {
+        send(&self.fd, &self.pack(message, flags), SendFlags::empty())?;
+        Ok(())
+    }
+
+    fn pack<M: NetlinkSerializable>(&self, message: M, flags: u16) -> Vec<u8> {
         self.sequence.set(self.sequence.get().wrapping_add(1));
         let payload = NetlinkPayload::InnerMessage(message);
         let mut packet = NetlinkMessage::new(NetlinkHeader::default(), payload);
@@ -74,8 +113,7 @@ impl Socket {
         packet.finalize();
         let mut bytes = vec![0; packet.buffer_len()];
         packet.serialize(&mut bytes);
-        send(&self.fd, &bytes, SendFlags::empty())?;
-        Ok(())
+        bytes
     }
 
     fn answers<M: NetlinkDeserializable>(&self) -> io::Result<Vec<M>> {

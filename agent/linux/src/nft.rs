@@ -1,11 +1,14 @@
 //! nftables, in the calling thread's namespace.
 
-mod apply;
+mod batch;
 mod error;
+mod message;
 mod read;
+mod rule;
 
 pub use self::{
-    apply::apply,
+    batch::{Ruleset, remove, replace},
     error::NftError,
-    read::{Chain, Counter, Hook, Policy, Table, counter, table},
+    read::{Counter, Hook, Policy, Standing, Table, counter, table},
+    rule::{Chain, Match, Rule, Verdict},
 };

@@ -2,16 +2,13 @@
 
 use std::io;
 
-use netlink_packet_core::{
-    DefaultNla, Emitable, NetlinkDeserializable, NetlinkHeader, NetlinkSerializable, NlasIterator,
+use super::{
+    error::NftError,
+    message::{Message, attribute, put_number, put_text},
 };
-
-use super::error::NftError;
 use crate::netlink::Socket;
 
-// linux/netfilter/nfnetlink.h, linux/netfilter/nf_tables.h and linux/netfilter.h.
-const NFNL_SUBSYS_NFTABLES: u16 = 10;
-const NFPROTO_INET: u8 = 1;
+// linux/netfilter/nf_tables.h and linux/netfilter.h.
 const NFT_MSG_GETTABLE: u8 = 1;
 const NFT_MSG_GETCHAIN: u8 = 4;
 const NFT_MSG_GETRULE: u8 = 7;
@@ -36,12 +33,12 @@ const NFTA_COUNTER_PACKETS: u16 = 2;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Table {
     /// Its chains, oldest first.
-    pub chains: Vec<Chain>,
+    pub chains: Vec<Standing>,
 }
 
-/// A chain.
+/// A chain as it stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Chain {
+pub struct Standing {
     /// Its name.
     pub name: String,
     /// Where packets come in; `None` for a chain that others jump to.
@@ -103,18 +100,18 @@ pub fn counter(table: &str, name: &str) -> Result<Option<Counter>, NftError> {
 
 fn read_table(name: &str) -> io::Result<Option<Table>> {
     let socket = Socket::netfilter()?;
-    socket.request(Message::new(NFT_MSG_GETTABLE, &[text(NFTA_TABLE_NAME, name)]), 0)?;
+    socket.request(Message::new(NFT_MSG_GETTABLE, &[put_text(NFTA_TABLE_NAME, name)]), 0)?;
     let chains = socket.dump(Message::new(NFT_MSG_GETCHAIN, &[]))?;
-    let rules = socket.dump(Message::new(NFT_MSG_GETRULE, &[text(NFTA_RULE_TABLE, name)]))?;
+    let rules = socket.dump(Message::new(NFT_MSG_GETRULE, &[put_text(NFTA_RULE_TABLE, name)]))?;
     let chains = chains.iter().filter(|chain| chain.text(NFTA_CHAIN_TABLE) == Some(name));
     Ok(Some(Table { chains: chains.map(|chain| read_chain(chain, &rules)).collect() }))
 }
 
-fn read_chain(message: &Message, rules: &[Message]) -> Chain {
+fn read_chain(message: &Message, rules: &[Message]) -> Standing {
     let name = message.text(NFTA_CHAIN_NAME).unwrap_or_default();
     let hook = message.value(NFTA_CHAIN_HOOK).and_then(|hook| number(hook, NFTA_HOOK_HOOKNUM));
     let policy = message.value(NFTA_CHAIN_POLICY).and_then(be32);
-    Chain {
+    Standing {
         name: name.to_owned(),
         hook: hook.map(Hook::from_number),
         policy: policy.map(|verdict| if verdict == 0 { Policy::Drop } else { Policy::Accept }),
@@ -123,8 +120,8 @@ fn read_chain(message: &Message, rules: &[Message]) -> Chain {
 }
 
 fn read_counter(table: &str, name: &str) -> io::Result<Option<Counter>> {
-    let kind = DefaultNla::new(NFTA_OBJ_TYPE, NFT_OBJECT_COUNTER.to_be_bytes().to_vec());
-    let which = [text(NFTA_OBJ_TABLE, table), text(NFTA_OBJ_NAME, name), kind];
+    let kind = put_number(NFTA_OBJ_TYPE, NFT_OBJECT_COUNTER);
+    let which = [put_text(NFTA_OBJ_TABLE, table), put_text(NFTA_OBJ_NAME, name), kind];
     let answers = Socket::netfilter()?.request(Message::new(NFT_MSG_GETOBJ, &which), 0)?;
     let data = answers.iter().find_map(|answer| answer.value(NFTA_OBJ_DATA));
     Ok(data.and_then(|data| {
@@ -146,71 +143,18 @@ impl Hook {
             other => Hook::Other(other),
         }
     }
-}
 
-/// A message of nftables in the family `inet`: its kind and its attributes, as bytes.
-#[derive(Debug)]
-struct Message {
-    kind: u8,
-    bytes: Vec<u8>,
-}
-
-impl Message {
-    fn new(kind: u8, attributes: &[DefaultNla]) -> Message {
-        let mut bytes = vec![0; attributes.buffer_len()];
-        attributes.emit(&mut bytes);
-        Message { kind, bytes }
-    }
-
-    fn value(&self, kind: u16) -> Option<&[u8]> {
-        attribute(&self.bytes, kind)
-    }
-
-    fn text(&self, kind: u16) -> Option<&str> {
-        std::str::from_utf8(self.value(kind)?).ok()?.strip_suffix('\0')
+    pub(super) fn number(self) -> u32 {
+        match self {
+            Hook::Prerouting => 0,
+            Hook::Input => 1,
+            Hook::Forward => 2,
+            Hook::Output => 3,
+            Hook::Postrouting => 4,
+            Hook::Other(other) => other,
+        }
     }
 }
-
-impl NetlinkSerializable for Message {
-    fn message_type(&self) -> u16 {
-        NFNL_SUBSYS_NFTABLES << 8 | u16::from(self.kind)
-    }
-
-    fn buffer_len(&self) -> usize {
-        NFGENMSG + self.bytes.len()
-    }
-
-    fn serialize(&self, buffer: &mut [u8]) {
-        buffer[..NFGENMSG].copy_from_slice(&[NFPROTO_INET, 0, 0, 0]);
-        buffer[NFGENMSG..].copy_from_slice(&self.bytes);
-    }
-}
-
-/// `struct nfgenmsg`: family, version, resource.
-const NFGENMSG: usize = 4;
-
-impl NetlinkDeserializable for Message {
-    type Error = io::Error;
-
-    fn deserialize(header: &NetlinkHeader, payload: &[u8]) -> io::Result<Message> {
-        let [kind, _] = header.message_type.to_le_bytes();
-        let bytes = payload.get(NFGENMSG..).ok_or(io::ErrorKind::UnexpectedEof)?.to_vec();
-        Ok(Message { kind, bytes })
-    }
-}
-
-fn text(kind: u16, text: &str) -> DefaultNla {
-    DefaultNla::new(kind, [text.as_bytes(), b"\0"].concat())
-}
-
-fn attribute(attributes: &[u8], kind: u16) -> Option<&[u8]> {
-    let attribute = NlasIterator::new(attributes).flatten().find(|nla| nla.kind() == kind)?;
-    let value = attribute.into_inner().get(HEADER..attribute.length().into())?;
-    Some(value)
-}
-
-/// `struct nlattr`: length, type.
-const HEADER: usize = 4;
 
 fn number(attributes: &[u8], kind: u16) -> Option<u32> {
     be32(attribute(attributes, kind)?)
