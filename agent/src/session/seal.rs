@@ -179,7 +179,7 @@ mod tests {
         for (index, part) in line.split("{ ").enumerate() {
             match part.split_once(" }") {
                 Some((one, rest)) if index > 0 && !one.contains(',') => {
-                    plain += &(one.to_owned() + rest)
+                    plain += &(one.to_owned() + rest);
                 }
                 Some(_) | None if index > 0 => plain += &("{ ".to_owned() + part),
                 Some(_) | None => plain += part,
