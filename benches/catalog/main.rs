@@ -5,8 +5,13 @@ mod catalog;
 #[path = "../../tests/it/harness/mod.rs"]
 #[allow(dead_code, reason = "the tests use the rest")]
 mod harness;
+#[path = "../endurance/process.rs"]
+#[allow(dead_code, reason = "the hard life uses the rest")]
+mod process;
 
 use std::fs;
+use std::io::{Read, Write};
+use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
 use egress_core::api::OfferList;
@@ -19,7 +24,7 @@ use harness::world::{World, request};
 
 /// Credentials of the one gateway that answers; the rest of the thousand are the catalog's.
 const ATTACHES: u16 = 100;
-const CALLS: usize = 500;
+const CALLS: u32 = 500;
 
 fn main() {
     in_lab(|lab| {
@@ -52,13 +57,26 @@ fn apply(agent: &Agent<'_>, what: &str, document: &str) {
 fn menus(agent: &Agent<'_>, who: &str, query: &str) {
     let path = format!("/v1/offers?{query}");
     let menu: OfferList = agent.ask("GET", &path, "").json();
-    let ask = || {
-        let start = Instant::now();
-        agent.ask("GET", &path, "");
-        start.elapsed()
-    };
-    let times = (0..CALLS).map(|_| ask()).collect();
-    report(&format!("offers, {who}, {} of them", menu.offers.len()), times);
+    let mut reply = Vec::new();
+    let worked = process::cpu_seconds(agent.pid());
+    let times = (0..CALLS).map(|_| until_the_last_byte(agent, &path, &mut reply)).collect();
+    let worked = process::cpu_seconds(agent.pid()) - worked;
+    let each = worked * 1e3 / f64::from(CALLS);
+    let (count, kb) = (menu.offers.len(), reply.len() / 1_000);
+    report(&format!("offers, {who}, {count} of them in {kb} kB, {each:.2} ms of CPU"), times);
+}
+
+/// How long a call takes, from connecting on. Its reply is not looked into.
+fn until_the_last_byte(agent: &Agent<'_>, path: &str, reply: &mut Vec<u8>) -> Duration {
+    let request = format!("GET {path} HTTP/1.1\r\nHost: agent\r\nConnection: close\r\n\r\n");
+    reply.clear();
+    let start = Instant::now();
+    let mut stream = UnixStream::connect(agent.socket()).expect("connect to the agent");
+    stream.write_all(request.as_bytes()).expect("ask the agent");
+    stream.read_to_end(reply).expect("read its reply");
+    let took = start.elapsed();
+    assert!(reply.starts_with(b"HTTP/1.1 200"), "it is refused");
+    took
 }
 
 fn attaches(world: &World<'_>) {

@@ -9,6 +9,7 @@ pub mod death;
 pub mod handover;
 pub mod link;
 pub mod memfd;
+pub mod memory;
 pub mod netns;
 pub mod nft;
 pub mod peer;

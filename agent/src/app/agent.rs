@@ -101,7 +101,9 @@ impl Agent for Host {
         mode: ApplyMode,
         _caller: Caller,
     ) -> Result<ApplyReport, Refusal> {
-        self.apply_document(document, mode).await
+        let report = self.apply_document(document, mode).await;
+        give_memory_back().await;
+        report
     }
 
     async fn push(
@@ -113,6 +115,7 @@ impl Agent for Host {
     ) -> Result<PushReport, Refusal> {
         let pushed = push::push(&self.store, provider, snapshot, dry_run, &caller).await;
         self.manager.shell().metrics.pushed(pushed.as_ref());
+        give_memory_back().await;
         pushed
     }
 
@@ -184,6 +187,12 @@ impl Agent for Host {
         let DeleteMode { cascade, on_sessions } = mode;
         self.take_away(Change::Remove { record, cascade, expected }, on_sessions).await
     }
+}
+
+/// A whole catalog takes many times its size while it is read and compared.
+async fn give_memory_back() {
+    // It only fails with the runtime.
+    let _ = tokio::task::spawn_blocking(egress_linux::memory::give_back).await;
 }
 
 impl Host {
