@@ -40,7 +40,7 @@ fn no_made_up_request_gets_an_answer_that_is_not_documented() {
         let world = World::with(lab, 1, Program::WireguardGo, &settings());
         let (mut cases, begun) = (0, Instant::now());
         for seed in 1..=ROUNDS {
-            cases += round(seed);
+            cases += round(&world, seed);
             if cases >= CASES {
                 break;
             }
@@ -58,12 +58,13 @@ fn no_made_up_request_gets_an_answer_that_is_not_documented() {
 }
 
 /// Runs Schemathesis once over all calls that end, and gives the number of requests it made.
-fn round(seed: u32) -> u32 {
+fn round(world: &World<'_>, seed: u32) -> u32 {
     let mut schemathesis = Process::start(&mut command(seed));
     let status = schemathesis.wait(LIMIT);
     let said = schemathesis.output();
     if !status.success() {
-        fs::write(REPORT, &said).expect("write the report");
+        let log = world.agent.log();
+        fs::write(REPORT, format!("{said}\n{log}")).expect("write the report");
         panic!("round {seed}, {status}:\n{}\nthe whole report is {REPORT}", essence(&said));
     }
     let counted = said.lines().filter_map(|line| line.trim().split_once(" generated"));
@@ -97,8 +98,9 @@ fn command(seed: u32) -> Command {
     command.arg(format!("--tls-verify={DIR}/ca.pem"));
     // The event stream ends when the agent does.
     command.args(["--exclude-operation-id", "events", "--request-timeout", "120"]);
-    // A connection that was idle for too long may end while the next request is on its way.
-    command.args(["--request-retries", "1"]);
+    // A connection that was idle for too long may end while the next request is on its way, and one
+    // whose request is much too large ends while that is being sent.
+    command.args(["--request-retries", "3"]);
     // Not whether what fits the schemas is taken: what a config or a key must be, and which records
     // there are, they cannot say.
     command.arg(format!("--checks={}", CHECKS.join(",")));

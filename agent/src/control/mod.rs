@@ -14,6 +14,7 @@ pub mod events;
 mod extract;
 mod handlers;
 mod large_body;
+mod leftover;
 mod problem;
 mod push;
 mod queries;

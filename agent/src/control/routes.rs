@@ -18,6 +18,7 @@ use super::agent::Agent;
 use super::caller::Caller;
 use super::calls::Call;
 use super::handlers;
+use super::leftover;
 use super::problem::{RefusedWith, Rejection};
 use super::push;
 use super::records;
@@ -36,6 +37,7 @@ pub(super) fn router<A: Agent>(state: Shared<A>) -> Router {
         .method_not_allowed_fallback(wrong_method)
         .fallback(no_such_call)
         .layer(from_fn(turn_strangers_away))
+        .layer(from_fn(leftover::take_in))
         .with_state(state)
 }
 

@@ -58,6 +58,27 @@ async fn a_body_that_does_not_come_is_not_waited_for() {
     assert!(started.elapsed() < Duration::from_secs(11), "{:?}", started.elapsed());
 }
 
+#[tokio::test]
+async fn a_body_that_comes_after_its_request_was_refused_breaks_no_connection() {
+    let lab = Lab::start();
+    let mut stream = lab.connect().await;
+    for wrong in ["POST /v1/sessions?no=query", "POST /v1/nowhere", "PUT /v1/sessions"] {
+        let head = format!("{wrong} HTTP/1.1\r\nhost: x\r\n{JSON}content-length: 100000\r\n\r\n");
+        stream.write_all(head.as_bytes()).await.unwrap();
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        stream.write_all(&vec![b' '; 100_000]).await.unwrap();
+    }
+    stream
+        .write_all(b"GET /v1/sessions HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n")
+        .await
+        .unwrap();
+    let mut replies = String::new();
+    stream.read_to_string(&mut replies).await.unwrap();
+    let statuses: Vec<_> =
+        replies.split("HTTP/1.1 ").skip(1).map(|reply| reply[..3].to_owned()).collect();
+    assert_eq!(statuses, ["400", "404", "405", "200"], "{replies}");
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_head_that_does_not_come_ends_the_connection() {
     let lab = Lab::start();
