@@ -24,7 +24,9 @@ const KEY: &str = "0123456789abcdef0123456789abcdef";
 const KEY_FILE: &str = "/run/report.key";
 const RECEIVER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/configs/report/receiver.py");
 const SOON: Duration = Duration::from_secs(20);
-/// How long each sort of trouble lasts.
+/// How long nobody listens.
+const DOWN: Duration = Duration::from_mins(1);
+/// How long every other sort of trouble lasts.
 const TROUBLE: Duration = Duration::from_secs(2);
 
 /// What a receiver does with each connection.
@@ -57,7 +59,7 @@ fn a_receiver_in_trouble_costs_attaches_nothing_and_hears_the_truth_when_it_is_b
 
         receiver.kill();
         let resident = resident_kib(world.agent.pid());
-        let down = attaches(&world.agent, "down", 5 * TROUBLE);
+        let down = attaches(&world.agent, "down", DOWN);
         assert!(world.agent.counts("egress_report_pending", &[], 1));
         let hostile = {
             let _hostile = Hostile::start();
