@@ -102,7 +102,7 @@ impl Agent for Host {
         _caller: Caller,
     ) -> Result<ApplyReport, Refusal> {
         let report = self.apply_document(document, mode).await;
-        give_memory_back().await;
+        give_memory_back();
         report
     }
 
@@ -115,7 +115,7 @@ impl Agent for Host {
     ) -> Result<PushReport, Refusal> {
         let pushed = push::push(&self.store, provider, snapshot, dry_run, &caller).await;
         self.manager.shell().metrics.pushed(pushed.as_ref());
-        give_memory_back().await;
+        give_memory_back();
         pushed
     }
 
@@ -189,10 +189,9 @@ impl Agent for Host {
     }
 }
 
-/// A whole catalog takes many times its size while it is read and compared.
-async fn give_memory_back() {
-    // It only fails with the runtime.
-    let _ = tokio::task::spawn_blocking(egress_linux::memory::give_back).await;
+/// A whole catalog takes many times its size while it is read and compared. No reply waits for it.
+fn give_memory_back() {
+    drop(tokio::task::spawn_blocking(egress_linux::memory::give_back));
 }
 
 impl Host {

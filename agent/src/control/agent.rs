@@ -45,8 +45,8 @@ pub trait Agent: Send + Sync + 'static {
     /// Every session, by id.
     fn sessions(&self) -> impl Future<Output = Result<Vec<SessionView>, Refusal>> + Send;
 
-    /// The launch menu; with `explain` also what is hidden, and why. An [`egress_core::api::OfferList`] in JSON, as
-    /// it may be megabytes long.
+    /// The launch menu; with `explain` also what is hidden, and why. In JSON, as it may be megabytes
+    /// long: an [`OfferList`](egress_core::api::OfferList).
     fn offers(
         &self,
         subject: &Subject,
