@@ -109,10 +109,7 @@ impl Manager {
                     return self.answer(status, true);
                 }
                 Place::Running(lifeline) => return self.answer(lifeline.settled().await, false),
-                Place::Over(lifeline) => {
-                    lifeline.detach(false).await;
-                    self.forget_over(&id, &lifeline);
-                }
+                Place::Over(lifeline) => drop(self.end(&id, &lifeline, false).await),
             }
         }
     }
@@ -276,9 +273,13 @@ impl Manager {
     /// Ends a session.
     pub async fn detach(&self, id: &SessionId, release: bool) -> Result<SessionView, Refusal> {
         let lifeline = self.lifeline(id)?;
+        Ok(self.end(id, &lifeline, release).await.view)
+    }
+
+    async fn end(&self, id: &SessionId, lifeline: &Lifeline, release: bool) -> Status {
         let status = lifeline.detach(release).await;
-        self.forget_over(id, &lifeline);
-        Ok(status.view)
+        self.forget_over(id, lifeline);
+        status
     }
 
     /// One session.
