@@ -1,9 +1,5 @@
 //! The internet checksum (RFC 1071).
 
-/// Bytes that are summed side by side.
-const STRIDE: usize = 32;
-const WORD: usize = 4;
-
 /// A one's complement sum, not folded yet. It may take in 16 GiB before it overflows.
 ///
 /// It is made of words in this machine's byte order: RFC 1071 shows that the result, written in
@@ -15,18 +11,19 @@ impl Sum {
     /// Takes in more bytes. All parts but the last must be of even length.
     #[must_use]
     pub fn with(self, bytes: &[u8]) -> Self {
-        let strides = bytes.chunks_exact(STRIDE);
-        let rest = strides.remainder();
-        // Lanes that do not depend on each other, so that the compiler uses vectors.
-        let mut lanes = [0u64; STRIDE / WORD];
-        for stride in strides {
-            for (lane, word) in lanes.iter_mut().zip(stride.chunks_exact(WORD)) {
-                *lane += u64::from(native_word(word));
-            }
+        let (words, rest) = bytes.as_chunks();
+        // Two sums that the compiler keeps in vectors, whatever the processor.
+        let (mut lows, mut highs) = (0, 0);
+        for word in words {
+            let word = u64::from_ne_bytes(*word);
+            lows += word & u64::from(u32::MAX);
+            highs += word >> 32;
         }
-        let total: u64 = lanes.iter().sum();
-        let rest: u64 = rest.chunks(WORD).map(|word| u64::from(native_word(word))).sum();
-        Self(self.0 + total + rest)
+        let (pairs, last) = rest.as_chunks();
+        let last = last.first().map(|byte| [*byte, 0]);
+        let rest =
+            pairs.iter().copied().chain(last).map(|pair| u64::from(u16::from_ne_bytes(pair)));
+        Self(self.0 + lows + highs + rest.sum::<u64>())
     }
 
     /// Takes in a number as the network writes it.
@@ -57,13 +54,6 @@ impl Sum {
         }
         u16::try_from(sum).unwrap_or(u16::MAX)
     }
-}
-
-/// A word of at most four bytes; those that are missing are zeros.
-fn native_word(bytes: &[u8]) -> u32 {
-    let mut word = [0; WORD];
-    word[..bytes.len()].copy_from_slice(bytes);
-    u32::from_ne_bytes(word)
 }
 
 #[cfg(test)]
