@@ -106,7 +106,8 @@ pub struct Wireguard {
     pub device: DevicePlacement,
     /// Mark of the outer packets, for policy routing on the host; 0 is none.
     pub mark: u32,
-    /// Bytes of socket buffer each way.
+    /// Bytes of socket buffer each way. It holds what several TCP streams have in flight while the
+    /// data plane waits for a processor, and is the kernel's memory only then.
     pub buffer: usize,
     /// Whether packets go through devices and sockets several at a time.
     pub offload: Offload,
@@ -249,9 +250,9 @@ impl Default for Wireguard {
         Self {
             device: DevicePlacement::Inside,
             mark: 0,
-            buffer: 4 << 20,
+            buffer: 16 << 20,
             offload: Offload::Auto,
-            burst: 32,
+            burst: 64,
         }
     }
 }

@@ -1,6 +1,7 @@
 //! The outer header of a WireGuard message (paper, section 5.4).
 
-const DATA_OVERHEAD: usize = 32;
+/// What a packet becomes longer by.
+pub const DATA_OVERHEAD: usize = 32;
 
 /// What a datagram says it is. Nothing is authentic here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

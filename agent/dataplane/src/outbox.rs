@@ -6,7 +6,7 @@ use crate::packet::ROOM;
 
 const CAPACITY: usize = 256 * 1024;
 /// The most bytes of a UDP datagram over IPv4, and so of those that are sent as one.
-const MESSAGE_MAX: usize = 65_507;
+pub const MESSAGE_MAX: usize = 65_507;
 
 /// Datagrams one behind the other, in messages that leave together. Between two turns it is empty.
 #[derive(Debug)]

@@ -11,6 +11,9 @@ use std::net::{IpAddr, SocketAddr};
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
+use crate::message::DATA_OVERHEAD;
+use crate::outbox::MESSAGE_MAX;
+
 /// The most bytes one packet may have.
 pub const PACKET_MAX: usize = 128 * 1024;
 /// The most file descriptors beside one packet: a device and one socket per peer.
@@ -101,6 +104,13 @@ pub struct TunnelConfig {
     pub burst: u16,
     /// The peers, in the order of their sockets.
     pub peers: Vec<PeerConfig>,
+}
+
+/// Of packets as long as the MTU in bytes, how many leave in one message; see
+/// [`TunnelConfig::burst`].
+pub fn message_packets(mtu: u16, burst: u16) -> u16 {
+    let fit = MESSAGE_MAX / (usize::from(mtu) + DATA_OVERHEAD);
+    burst.min(u16::try_from(fit).unwrap_or(u16::MAX)).max(1)
 }
 
 /// The packets that a device and the data plane leave to each other to cut and to give checksums.

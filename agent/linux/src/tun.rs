@@ -56,7 +56,10 @@ pub enum Offload {
     /// A 10-byte `virtio_net_hdr` before packets of up to 64 KiB, of which checksums and
     /// segmentation are ours to do (TSO, and USO where the kernel has it). [`Device::uncut`] says
     /// what it became.
-    VnetHeader,
+    VnetHeader {
+        /// The most segments of one packet that comes out; the kernel cuts what has more.
+        segments: u16,
+    },
 }
 
 /// Why a device was not made or moved.
@@ -97,7 +100,7 @@ fn make(name: &str, mtu: u16, offload: Offload) -> io::Result<Device> {
         .mtu(mtu)
         .enable(false)
         .with(|linux| {
-            linux.offload(offload == Offload::VnetHeader);
+            linux.offload(offload != Offload::Off);
         })
         .build_sync()?;
     device.set_nonblocking(true)?;
@@ -111,7 +114,17 @@ fn make(name: &str, mtu: u16, offload: Offload) -> io::Result<Device> {
     let fd = unsafe { OwnedFd::from_raw_fd(device.into_raw_fd()) };
     let any = socket(AddressFamily::UNIX, SocketType::DGRAM, None)?;
     let index = name_to_index(&any, &name)?;
+    if let Offload::VnetHeader { segments } = offload {
+        limit_segments(index, segments)?;
+    }
     Ok(Device { fd, index, name, uncut })
+}
+
+fn limit_segments(index: u32, segments: u16) -> io::Result<()> {
+    let mut message = LinkMessage::default();
+    message.header.index = index;
+    message.attributes = vec![LinkAttribute::GsoMaxSegs(segments.into())];
+    Socket::route()?.request(RouteNetlinkMessage::SetLink(message), 0).map(drop)
 }
 
 /// Moves a device of the calling thread's namespace and renames it on the way. It arrives down

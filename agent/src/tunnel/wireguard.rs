@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use egress_core::api::{Code, Reason};
 use egress_core::wireguard::{Peer, Profile};
-use egress_dataplane::protocol::{Key, PeerConfig, TunnelConfig, TunnelId, Uncut};
+use egress_dataplane::protocol::{Key, PeerConfig, TunnelConfig, TunnelId, Uncut, message_packets};
 use egress_linux::link::Interface;
 use egress_linux::netns::Netns;
 use egress_linux::tun::{self, Device, Offload};
@@ -238,7 +238,9 @@ impl Wireguard {
         netns: &Arc<Netns>,
     ) -> Result<Device, DeviceError> {
         let offload = match self.settings.offload {
-            config::Offload::Auto => Offload::VnetHeader,
+            config::Offload::Auto => {
+                Offload::VnetHeader { segments: message_packets(mtu, self.settings.burst) }
+            }
             config::Offload::Off => Offload::Off,
         };
         self.devices.create(tunnel, mtu, offload, self.settings.device, netns).await

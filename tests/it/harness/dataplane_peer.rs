@@ -9,7 +9,7 @@ use std::time::Duration;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use egress_dataplane::protocol::{
-    Command as Ask, Key, Message, PeerConfig, Reply, Request, TunnelConfig, Uncut,
+    Command as Ask, Key, Message, PeerConfig, Reply, Request, TunnelConfig, Uncut, message_packets,
 };
 use egress_linux::seqpacket;
 use egress_linux::tun::{self, Device, Offload};
@@ -26,8 +26,8 @@ use super::wireguard_peer::Client;
 const SOON: Duration = Duration::from_secs(10);
 const TUNNEL: u64 = 1;
 /// As the daemon's own default.
-const BURST: u16 = 32;
-const BUFFER: usize = 4 << 20;
+const BURST: u16 = 64;
+const BUFFER: usize = 16 << 20;
 
 /// The process; dropped, it is killed, and its device goes with it.
 pub struct DataplanePeer {
@@ -49,7 +49,8 @@ impl DataplanePeer {
         let peer = Self { process: spawn(namespace, listener) };
         let connect = || seqpacket::connect(&path).ok();
         let control = wait::some("the far end takes orders", SOON, connect);
-        let create = || tun::create(device, mtu, Offload::VnetHeader).expect("make a device");
+        let offload = Offload::VnetHeader { segments: message_packets(mtu, BURST) };
+        let create = || tun::create(device, mtu, offload).expect("make a device");
         let made = namespace.run(create);
         let socket = namespace.run(|| open_socket(port));
         let config = config(&made, mtu, keys, client);

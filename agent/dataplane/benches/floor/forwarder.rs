@@ -30,7 +30,7 @@ const AROUND: usize = 16;
 /// As a turn of the data plane.
 const BUDGET: usize = 256 << 10;
 /// Datagrams in one message, as the daemon's default.
-const BURST: usize = 32;
+const BURST: u16 = 32;
 const FRAME_MAX: usize = 10 + 65_535;
 
 /// Prints what a gigabyte costs on either side.
@@ -76,7 +76,7 @@ fn sockets() -> [UdpSocket; 2] {
 
 fn device(netns: &Netns, address: Ipv4Addr) -> OwnedFd {
     let make = || {
-        let device = tun::create("eg0", MTU, Offload::VnetHeader).unwrap();
+        let device = tun::create("eg0", MTU, Offload::VnetHeader { segments: BURST }).unwrap();
         let addresses = vec![format!("{address}/24").parse().unwrap()];
         let name = "eg0".to_owned();
         configure(&Interface { name, addresses, mtu: MTU, routes: vec![] }).unwrap();
@@ -174,7 +174,9 @@ impl<'a> Forwarder<'a> {
         let before = self.messages.len().checked_sub(2).map_or(0, |index| self.messages[index].0);
         match self.messages.last_mut() {
             Some((last, segment, closed))
-                if !*closed && size <= *segment && end - before <= BURST * *segment =>
+                if !*closed
+                    && size <= *segment
+                    && end - before <= usize::from(BURST) * *segment =>
             {
                 *closed = size < *segment;
                 *last = end;

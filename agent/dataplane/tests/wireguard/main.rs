@@ -29,13 +29,15 @@ use egress_linux::tun::Offload;
 use libtest_mimic::{Arguments, Trial};
 
 fn trial(name: &str, test: fn()) -> [Trial; 2] {
-    [("plain", Offload::Off), ("offloaded", Offload::VnetHeader)].map(|(mode, offload)| {
-        Trial::test(format!("{mode}::{name}"), move || {
-            lab::set_offload(offload);
-            test();
-            Ok(())
-        })
-    })
+    [("plain", Offload::Off), ("offloaded", Offload::VnetHeader { segments: 32 })].map(
+        |(mode, offload)| {
+            Trial::test(format!("{mode}::{name}"), move || {
+                lab::set_offload(offload);
+                test();
+                Ok(())
+            })
+        },
+    )
 }
 
 fn main() -> ExitCode {

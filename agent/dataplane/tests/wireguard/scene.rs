@@ -75,7 +75,7 @@ impl Scene {
         let private_key = Key(self.keys.private);
         let (uncut, burst) = match offload() {
             Offload::Off => (Uncut::Nothing, 1),
-            Offload::VnetHeader => (Uncut::TcpAndUdp, 32),
+            Offload::VnetHeader { segments } => (Uncut::TcpAndUdp, segments),
         };
         let peers = vec![peer];
         TunnelConfig { tunnel: TUNNEL, private_key, mtu: MTU, uncut, burst, peers }

@@ -1,6 +1,6 @@
 //! Making and moving devices.
 
-use std::{net::UdpSocket, time::Duration};
+use std::{net::UdpSocket, process::Command, time::Duration};
 
 use egress_linux::{
     link::{Interface, configure, links},
@@ -101,8 +101,10 @@ fn what_the_container_sends_comes_out_as_one_plain_packet_and_without_it_nothing
 #[test]
 fn with_offload_there_is_a_header_before_the_packet() {
     on_a_host(|| {
-        let device = tun::create("eg0", 1420, Offload::VnetHeader).unwrap();
+        let device = tun::create("eg0", 1420, Offload::VnetHeader { segments: 16 }).unwrap();
         assert_ne!(device.uncut, Uncut::Nothing);
+        let shown = Command::new("ip").args(["-details", "link", "show", "eg0"]).output().unwrap();
+        assert!(String::from_utf8(shown.stdout).unwrap().contains("gso_max_segs 16 "));
         configure(&interface("eg0")).unwrap();
         let socket = UdpSocket::bind("0.0.0.0:0").unwrap();
         socket.send_to(b"canary", "192.0.2.1:7").unwrap();
