@@ -7,6 +7,10 @@ use egress_core::backoff::Backoff;
 use crate::jitter::Jitter;
 use crate::message::Message;
 
+/// An initiation that begins a tunnel's life is sent again after this long, once: boringtun would
+/// wait for `REKEY_TIMEOUT`, and nothing is carried meanwhile. No path takes as long there and back,
+/// so that the answer is not on its way.
+const AGAIN: Duration = Duration::from_secs(1);
 /// An initiation that has no answer for this long is news (`REKEY_TIMEOUT`).
 const SILENCE: Duration = Duration::from_secs(5);
 /// Data that has no answer of any kind for this long means a dead peer: it would have sent a
@@ -25,6 +29,7 @@ pub struct Handshakes {
     answered: Option<u32>,
     /// When the oldest message that wants an answer of any kind left.
     unheard_since: Option<Instant>,
+    again: Option<Instant>,
     revival: Option<Instant>,
     backoff: Backoff,
     jitter: Jitter,
@@ -46,6 +51,7 @@ impl Handshakes {
             asked: None,
             answered: None,
             unheard_since: None,
+            again: None,
             revival: None,
             backoff: Backoff::new(REVIVAL_FIRST, REVIVAL_MOST, seed),
             jitter: Jitter::new(seed),
@@ -91,11 +97,21 @@ impl Handshakes {
         if complete {
             self.completed += 1;
             self.last = Some(now);
-            (self.asked, self.answered, self.revival) = (None, None, None);
+            (self.asked, self.answered, self.again, self.revival) = (None, None, None, None);
             self.backoff.reset();
             self.jitter.completed(now);
         }
         complete
+    }
+
+    /// There is no session: the initiation that is about to be sent will be sent again if need be.
+    pub fn begin(&mut self, now: Instant) {
+        self.again = Some(now + AGAIN);
+    }
+
+    /// Whether it is time to send the initiation again with which all began; true once.
+    pub fn again(&mut self, now: Instant) -> bool {
+        self.again.take_if(|at| now >= *at).is_some()
     }
 
     /// Whether boringtun's timers are to stand still, so that not all tunnels' handshakes come at
@@ -173,6 +189,20 @@ mod tests {
         assert_eq!(handshakes.quiet(start + 15 * SECOND), 15 * SECOND);
         handshakes.received(DATA, start + 16 * SECOND);
         assert_eq!(handshakes.quiet(start + 60 * SECOND), Duration::ZERO);
+    }
+
+    #[test]
+    fn the_initiation_that_begins_all_is_sent_again_once_unless_it_is_answered() {
+        let start = Instant::now();
+        let mut handshakes = Handshakes::new(1);
+        assert!(!handshakes.again(start + 2 * AGAIN), "nothing was begun");
+        handshakes.begin(start);
+        assert!(!handshakes.again(start + AGAIN.mul_f64(0.99)));
+        assert!(handshakes.again(start + AGAIN));
+        assert!(!handshakes.again(start + 2 * AGAIN));
+        handshakes.begin(start);
+        handshakes.received(Message::Response { sender: 1 }, start);
+        assert!(!handshakes.again(start + AGAIN));
     }
 
     #[test]

@@ -89,8 +89,13 @@ impl Peer {
         }
     }
 
-    /// Sends an initiation now, whatever is under way.
+    /// Sends an initiation now, whatever is under way, and soon another if it is not answered.
     pub fn start_handshake(&mut self, turn: &mut Turn) {
+        self.handshakes.begin(turn.now);
+        self.initiate(turn);
+    }
+
+    fn initiate(&mut self, turn: &mut Turn) {
         let result = self.tunn.format_handshake_initiation(&mut turn.outer, true);
         if let TunnResult::WriteToNetwork(initiation) = result {
             self.transmit(initiation, turn.now);
@@ -219,6 +224,9 @@ impl Peer {
     /// It is what bounds a session's life (`REJECT_AFTER_TIME`, 180 s), and with it the number of
     /// messages under one key: no link carries 2^60 in that time.
     pub fn tick(&mut self, turn: &mut Turn) {
+        if self.handshakes.again(turn.now) {
+            self.initiate(turn);
+        }
         if !self.handshakes.wait_a_little(turn.now) {
             self.update_timers(turn);
         }

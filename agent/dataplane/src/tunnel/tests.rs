@@ -280,6 +280,18 @@ fn packets_wait_for_the_first_handshake_and_are_counted_when_they_leave() {
 }
 
 #[test]
+fn an_initiation_that_was_lost_is_repeated_after_a_second() {
+    let (mut far, mut near) = Far::and_near();
+    near.tunnel.start(&mut near.turn);
+    let lost = far.socket.recv(&mut [0; 256]).unwrap();
+    near.turn.now += Duration::from_secs(1);
+    near.tunnel.tick(&mut near.turn);
+    assert_eq!(far.hear().0, lost);
+    near.down();
+    assert_eq!(near.turn.news, [Event::Handshake { tunnel: 1, peer: 0 }]);
+}
+
+#[test]
 fn a_handshake_that_the_peer_begins_is_news_when_its_first_data_comes() {
     let (mut far, mut near) = Far::and_near();
     let mut out = [0; 256];
