@@ -23,6 +23,12 @@ pub struct Arguments {
     /// What all talk to: `ours`, or a program that takes the arguments of `wireguard-go`.
     #[arg(long, default_value = OURS)]
     pub far_end: String,
+    /// Only what has this in its name, as the table shows it: `TCP ×4`, `MTU 1280`.
+    #[arg(long, default_value = "")]
+    pub only: String,
+    /// More of our own daemon's configuration, as TOML.
+    #[arg(long, default_value = "")]
+    pub config: String,
     /// Also write all figures to this file, as JSON.
     #[arg(long)]
     pub json: Option<PathBuf>,

@@ -1,8 +1,8 @@
 //! How fast our data plane is beside others: the same traffic through each of them in turn, round
 //! after round, towards the same far end.
 //!
-//! `cargo bench --bench dataplane -- [PEER…] [--rounds N] [--seconds N] [--far-end ours|PROGRAM]
-//! [--json FILE]`. `scripts/setup bench` fetches the peers.
+//! `cargo bench --bench dataplane -- [PEER…] [--rounds N] [--seconds N] [--only TRAFFIC]
+//! [--far-end ours|PROGRAM] [--config TOML] [--json FILE]`. `scripts/setup bench` fetches the peers.
 
 #![allow(clippy::print_stdout, reason = "what is measured is shown")]
 
@@ -45,7 +45,7 @@ fn main() {
     for round in 1..=arguments.rounds {
         for scene in &scenes {
             println!("round {round} of {}: {}", arguments.rounds, scene.name());
-            scene.run(arguments.seconds, &mut figures);
+            scene.run(&arguments, &mut figures);
         }
     }
     print!("{}", table::render(&figures));

@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
+use crate::arguments::Arguments;
 use crate::figures::{Figures, Row};
 use crate::harness::container::Container;
 use crate::harness::lab::{SERVER_V4, in_lab};
@@ -53,16 +54,22 @@ impl Scene {
     }
 
     /// Measures all of it once.
-    pub fn run(&self, seconds: u32, figures: &mut Figures) {
+    pub fn run(&self, arguments: &Arguments, figures: &mut Figures) {
+        let wanted = |load: Load, way: Way| {
+            format!("{} {}", self.table, name(load, way)).contains(&arguments.only)
+        };
+        let loads = self.loads.iter().flat_map(|load| WAYS.map(|way| (*load, way)));
+        let loads: Vec<_> = loads.filter(|(load, way)| wanted(*load, *way)).collect();
+        if loads.is_empty() {
+            return;
+        }
         in_lab(|lab| {
-            let session = Session::start(lab, self.peer, self.far_end, self.mtu);
+            let session = Session::start(lab, self.peer, self.far_end, self.mtu, &arguments.config);
             let _server = iperf::serve(&session.gateway.namespace);
             self.note_memory(&session, "idle", figures);
             self.note_pings("idle", &idle_pings(&session.container), figures);
-            for load in self.loads {
-                for way in WAYS {
-                    self.carry(&session, *load, way, seconds, figures);
-                }
+            for (load, way) in loads {
+                self.carry(&session, load, way, arguments.seconds, figures);
             }
             self.note_memory(&session, "after load", figures);
         });

@@ -37,14 +37,14 @@ enum Carrier<'a> {
 
 impl<'a> Session<'a> {
     /// Connects a container through `peer` to a far end, over a path that leaves the tunnel this
-    /// MTU.
-    pub fn start(lab: &'a Lab, peer: Peer, far_end: Program, mtu: u16) -> Self {
+    /// MTU; our own daemon with so much more in its configuration.
+    pub fn start(lab: &'a Lab, peer: Peer, far_end: Program, mtu: u16, config: &str) -> Self {
         let gateway = lab.gateway(0);
         narrow(lab, &gateway, mtu + OVERHEAD);
         let clients = Client::several(1);
         let far_end = WireguardPeer::start_with_mtu(far_end, &gateway, &clients, mtu);
         let session = match peer.program() {
-            None => ours(lab, gateway, far_end, clients),
+            None => ours(lab, gateway, far_end, clients, config),
             Some(program) => other(program, mtu, gateway, far_end, &clients[0]),
         };
         session.container.wait_for_traffic(SOON);
@@ -70,8 +70,15 @@ fn narrow(lab: &Lab, gateway: &Gateway, mtu: u16) {
     gateway.namespace.ip(&format!("link set wan mtu {mtu}\n"));
 }
 
-fn ours(lab: &Lab, gateway: Gateway, far_end: WireguardPeer, clients: Vec<Client>) -> Session<'_> {
-    let world = World::around(lab, gateway.clone(), far_end, clients, "[log]\nlevel = \"info\"\n");
+fn ours<'a>(
+    lab: &'a Lab,
+    gateway: Gateway,
+    far_end: WireguardPeer,
+    clients: Vec<Client>,
+    config: &str,
+) -> Session<'a> {
+    let config = format!("[log]\nlevel = \"info\"\n{config}\n");
+    let world = World::around(lab, gateway.clone(), far_end, clients, &config);
     let (container, _) = world.attached(NAME);
     let pid = world.agent.dataplane_pid().expect("a data plane runs");
     Session { container, gateway, pid, _carrier: Carrier::Ours { _world: world } }
