@@ -12,7 +12,7 @@
 use std::io;
 use std::os::fd::OwnedFd;
 
-use egress_linux::{process, seqpacket};
+use egress_linux::{memory, process, seqpacket};
 
 pub mod checksum;
 pub mod coalesce;
@@ -81,6 +81,7 @@ pub fn run(listener: OwnedFd, options: Options) -> Result<(), Error> {
     process::forbid_new_privileges().map_err(Error::Harden)?;
     process::harden_self().map_err(Error::Harden)?;
     process::raise_nofile_limit().map_err(Error::Harden)?;
+    memory::share_one_pool().map_err(Error::Harden)?;
     // Here and not by the parent, so that control sees this process's credentials.
     seqpacket::listen(&listener).map_err(Error::Listen)?;
     rustix::io::ioctl_fionbio(&listener, true).map_err(|errno| Error::Listen(errno.into()))?;

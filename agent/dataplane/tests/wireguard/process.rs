@@ -1,5 +1,6 @@
 //! The process itself: whom it serves, when it ends, what it withstands.
 
+use std::net::SocketAddr;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::os::unix::process::CommandExt;
 use std::process::{Command as Process, ExitCode};
@@ -15,11 +16,12 @@ use proptest::test_runner::TestRunner;
 use crate::control::{DataPlane, NOBODY};
 use crate::lab::{Lab, ip};
 use crate::scene::{Scene, TUNNEL, Wanted};
-use crate::traffic::{ping, within};
+use crate::traffic::{ping, udp, within};
 
 pub fn tests() -> Vec<Trial> {
     tests![
         a_dead_namespace_is_told_once_and_costs_no_time,
+        it_lives_on_when_memory_is_given_back,
         it_ends_after_bye_when_it_carries_nothing,
         it_ends_ten_seconds_after_control_is_gone,
         it_does_not_end_while_it_carries_a_tunnel,
@@ -47,6 +49,23 @@ fn a_dead_namespace_is_told_once_and_costs_no_time() {
     assert!(scene.data_plane.cpu_ticks() - before <= 2, "it is busy with nothing");
     scene.control.order(Command::Bye, &[]);
     assert_eq!(scene.data_plane.ended(Duration::from_secs(1)), Some(true));
+}
+
+fn it_lives_on_when_memory_is_given_back() {
+    let mut scene = Scene::new(&Wanted { far_end: false, ..Wanted::default() });
+    let socket = udp(&scene.lab.inside(), scene.box_inner(false), Duration::from_secs(1));
+    // Packets wait for the handshake, and then there are as many no more.
+    let sink = SocketAddr::new(scene.far_inner(false), 9);
+    for _ in 0..1000 {
+        socket.send_to(&[0; 1300], sink).unwrap();
+    }
+    scene.start_far_end();
+    scene.await_handshake(Duration::from_secs(8));
+    assert_eq!(scene.control.hello(), [TUNNEL]);
+    for _ in 0..1000 {
+        socket.send_to(&[0; 1300], sink).unwrap();
+    }
+    assert_eq!(scene.control.hello(), [TUNNEL]);
 }
 
 fn it_ends_after_bye_when_it_carries_nothing() {
