@@ -6,9 +6,11 @@ mod report;
 mod roles;
 mod tls;
 
+use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
+use egress_core::id::GatewayId;
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use serde::{Deserialize, Serialize};
 
@@ -114,6 +116,8 @@ pub struct Wireguard {
     /// The most datagrams that are sent at one blow; a gateway with a small receive buffer loses
     /// the rest of a larger one.
     pub burst: u16,
+    /// The same for single gateways, by their ids.
+    pub gateway_burst: BTreeMap<GatewayId, u16>,
 }
 
 /// Whether packets go through devices and sockets several at a time.
@@ -245,6 +249,19 @@ impl Default for Containment {
     }
 }
 
+impl Wireguard {
+    /// The most datagrams that are sent to a gateway at one blow.
+    pub fn burst_for(&self, gateway: Option<GatewayId>) -> u16 {
+        match self.offload {
+            Offload::Auto => {
+                let own = gateway.and_then(|gateway| self.gateway_burst.get(&gateway));
+                own.copied().unwrap_or(self.burst)
+            }
+            Offload::Off => 1,
+        }
+    }
+}
+
 impl Default for Wireguard {
     fn default() -> Self {
         Self {
@@ -253,6 +270,7 @@ impl Default for Wireguard {
             buffer: 16 << 20,
             offload: Offload::Auto,
             burst: 64,
+            gateway_burst: BTreeMap::new(),
         }
     }
 }
@@ -323,6 +341,7 @@ impl Config {
         let name = &self.sessions.interface;
         let roots_absolute = self.sessions.netns_roots.iter().all(|root| root.is_absolute());
         let listen = &self.metrics.listen;
+        let is_burst = |burst: &u16| (1..=64).contains(burst);
         let checks = [
             (self.run_dir.is_absolute(), "run_dir: expected an absolute path"),
             (self.state_dir.is_absolute(), "state_dir: expected an absolute path"),
@@ -337,7 +356,11 @@ impl Config {
                 listen.is_empty() || listen.parse::<SocketAddr>().is_ok(),
                 "metrics.listen: expected address:port, or \"\" for none",
             ),
-            ((1..=64).contains(&self.wireguard.burst), "wireguard.burst: expected 1 to 64"),
+            (is_burst(&self.wireguard.burst), "wireguard.burst: expected 1 to 64"),
+            (
+                self.wireguard.gateway_burst.values().all(is_burst),
+                "wireguard.gateway_burst: expected 1 to 64 for each gateway",
+            ),
             (
                 self.dataplane.uid != 0 && self.dataplane.gid != 0,
                 "dataplane.uid, dataplane.gid: expected a user and group that are not root",

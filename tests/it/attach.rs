@@ -11,7 +11,7 @@ use crate::harness::lab::{Lab, RESOLVER_V4, SERVER_V4, SERVER_V6, in_lab};
 use crate::harness::probe;
 use crate::harness::verdict::Canary;
 use crate::harness::wireguard_peer::{PEER_V4, Program, WireguardPeer};
-use crate::harness::world::{World, catalog, request, session_id};
+use crate::harness::world::{World, catalog, gateway_id, request, session_id};
 
 const LIMIT: Duration = Duration::from_secs(20);
 const SHORT: Duration = Duration::from_millis(500);
@@ -202,4 +202,17 @@ fn the_far_end_cannot_connect_to_the_container() {
 fn tables(container: &Container) -> String {
     let output = container.namespace().command("nft").args(["list", "tables"]).output();
     String::from_utf8(output.expect("run nft").stdout).expect("nft speaks UTF-8")
+}
+
+#[test]
+fn a_gateway_may_have_a_burst_of_its_own() {
+    in_lab(|lab| {
+        let config = format!("[wireguard.gateway_burst]\n\"{}\" = 3\n", gateway_id(0));
+        let world = World::with(lab, 1, Program::WireguardGo, &config);
+        let (container, _) = world.attached("c-1");
+        let mut command = container.namespace().command("ip");
+        let shown = command.args(["-details", "link", "show", "eg0"]).output().expect("run ip");
+        let shown = String::from_utf8_lossy(&shown.stdout).into_owned();
+        assert!(shown.contains("gso_max_segs 3 "), "{shown}");
+    });
 }

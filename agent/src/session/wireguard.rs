@@ -37,7 +37,8 @@ pub async fn bring_up(
     hands.row.tunnel = Some(tunnel);
     let news_tx = hands.news_tx.clone();
     hands.handed_over = Some(Instant::now());
-    let raised = hands.shell.wireguard.bring_up(tunnel, profile, netns, news_tx).await;
+    let (wireguard, gateway) = (&hands.shell.wireguard, hands.row.gateway);
+    let raised = wireguard.bring_up(tunnel, gateway, profile, netns, news_tx).await;
     let standing = raised.map_err(|error| Refusal::from(error.reason()))?;
     let row = &mut hands.row;
     row.interface = Some(hands.shell.devices.interface.clone());

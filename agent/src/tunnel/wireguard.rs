@@ -8,6 +8,7 @@ use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
 use egress_core::api::{Code, Reason};
+use egress_core::id::GatewayId;
 use egress_core::wireguard::{Peer, Profile};
 use egress_dataplane::protocol::{Key, PeerConfig, TunnelConfig, TunnelId, Uncut, message_packets};
 use egress_linux::link::Interface;
@@ -118,6 +119,7 @@ impl Wireguard {
     pub async fn bring_up(
         &self,
         tunnel: TunnelId,
+        gateway: Option<GatewayId>,
         profile: &Profile,
         netns: Arc<Netns>,
         news_tx: mpsc::Sender<News>,
@@ -128,12 +130,13 @@ impl Wireguard {
         }
         let sockets = self.sockets(&endpoints)?;
         let mtu = profile.mtu().map_or_else(|| path_mtu(&sockets, &endpoints, profile), Ok)?;
-        let device = self.create(tunnel, mtu, &netns).await?;
+        let burst = self.settings.burst_for(gateway);
+        let device = self.create(tunnel, mtu, burst, &netns).await?;
         let held = device.fd.try_clone().map_err(DataplaneError::Start)?;
         let carried = Carried {
             config: TunnelConfig {
                 uncut: uncut(device.uncut),
-                burst: self.burst(),
+                burst,
                 ..tunnel_config(tunnel, mtu, profile, &endpoints)
             },
             device: device.fd.try_clone().map_err(DataplaneError::Start)?,
@@ -223,24 +226,15 @@ impl Wireguard {
             .map_err(|source| TunnelError::Socket { endpoint, source })
     }
 
-    /// As many datagrams at a time as the settings say.
-    fn burst(&self) -> u16 {
-        match self.settings.offload {
-            config::Offload::Auto => self.settings.burst,
-            config::Offload::Off => 1,
-        }
-    }
-
     async fn create(
         &self,
         tunnel: TunnelId,
         mtu: u16,
+        burst: u16,
         netns: &Arc<Netns>,
     ) -> Result<Device, DeviceError> {
         let offload = match self.settings.offload {
-            config::Offload::Auto => {
-                Offload::VnetHeader { segments: message_packets(mtu, self.settings.burst) }
-            }
+            config::Offload::Auto => Offload::VnetHeader { segments: message_packets(mtu, burst) },
             config::Offload::Off => Offload::Off,
         };
         self.devices.create(tunnel, mtu, offload, self.settings.device, netns).await
