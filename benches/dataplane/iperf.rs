@@ -32,6 +32,8 @@ pub enum Load {
     Tcp(u32),
     /// As many datagrams of this many bytes as the sender can make.
     Udp(u32),
+    /// Datagrams of this many bytes, and so many a second: fewer than any of the peers carries.
+    Paced(u32, u32),
 }
 
 /// What arrived.
@@ -87,6 +89,10 @@ fn command(inside: &Namespace, load: Load, way: Way, seconds: u32) -> Command {
         Load::Udp(length) => {
             command.args(["--udp", "--bitrate", "0", "--length", &length.to_string()])
         }
+        Load::Paced(length, rate) => {
+            let bitrate = (length * 8 * rate).to_string();
+            command.args(["--udp", "--bitrate", &bitrate, "--length", &length.to_string()])
+        }
     };
     if way == Way::Down {
         command.arg("--reverse");
@@ -110,7 +116,7 @@ fn carried(report: &Value, load: Load) -> Carried {
     let received = &end["sum_received"];
     let streams = end["streams"].as_array().map(Vec::as_slice).unwrap_or_default();
     let late = streams.iter().map(|stream| number(&stream["udp"]["out_of_order"])).sum();
-    let is_udp = matches!(load, Load::Udp(_));
+    let is_udp = !matches!(load, Load::Tcp(_));
     Carried {
         bytes: number(&received["bytes"]),
         seconds: number(&received["seconds"]),

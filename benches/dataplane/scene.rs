@@ -17,7 +17,14 @@ use crate::session::Session;
 
 const WAYS: [Way; 2] = [Way::Up, Way::Down];
 const STREAMS: [Load; 2] = [Load::Tcp(1), Load::Tcp(4)];
-const EVERYTHING: [Load; 4] = [Load::Tcp(1), Load::Tcp(4), Load::Udp(64), Load::Udp(1372)];
+const EVERYTHING: [Load; 6] = [
+    Load::Tcp(1),
+    Load::Tcp(4),
+    Load::Udp(64),
+    Load::Udp(1372),
+    Load::Paced(64, 20_000),
+    Load::Paced(1372, 10_000),
+];
 /// Datagrams that a narrow path takes whole.
 const ON_A_NARROW_PATH: [Load; 2] = [Load::Tcp(1), Load::Udp(1232)];
 
@@ -126,6 +133,7 @@ fn name(load: Load, way: Way) -> String {
     match load {
         Load::Tcp(streams) => format!("TCP ×{streams} {way}"),
         Load::Udp(length) => format!("UDP {length} B {way}"),
+        Load::Paced(length, rate) => format!("UDP {length} B, {rate} a second, {way}"),
     }
 }
 
@@ -137,7 +145,7 @@ fn measures(load: Load, carried: Carried, cpu: f64) -> Vec<(&'static str, f64)> 
             ("CPU-s/GB", cpu / (bytes / 1e9)),
             ("repeated segments", repeated),
         ],
-        Load::Udp(length) => {
+        Load::Udp(length) | Load::Paced(length, _) => {
             let packets = bytes / f64::from(length);
             vec![
                 ("1,000 packets/s", packets / 1e3 / seconds),
