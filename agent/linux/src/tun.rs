@@ -115,15 +115,16 @@ fn make(name: &str, mtu: u16, offload: Offload) -> io::Result<Device> {
     let any = socket(AddressFamily::UNIX, SocketType::DGRAM, None)?;
     let index = name_to_index(&any, &name)?;
     if let Offload::VnetHeader { segments } = offload {
-        limit_segments(index, segments)?;
+        set(index, vec![LinkAttribute::GsoMaxSegs(segments.into())])?;
     }
     Ok(Device { fd, index, name, uncut })
 }
 
-fn limit_segments(index: u32, segments: u16) -> io::Result<()> {
+/// Changes a link of the calling thread's namespace.
+fn set(index: u32, attributes: Vec<LinkAttribute>) -> io::Result<()> {
     let mut message = LinkMessage::default();
     message.header.index = index;
-    message.attributes = vec![LinkAttribute::GsoMaxSegs(segments.into())];
+    message.attributes = attributes;
     Socket::route()?.request(RouteNetlinkMessage::SetLink(message), 0).map(drop)
 }
 
@@ -131,15 +132,11 @@ fn limit_segments(index: u32, segments: u16) -> io::Result<()> {
 /// and loses its addresses. The kernel waits for its other processors meanwhile (RCU): 16 ms and
 /// more, during which no other link of the machine can be changed.
 pub fn move_into(index: u32, netns: &Netns, new_name: &str) -> Result<(), TunError> {
-    let mut message = LinkMessage::default();
-    message.header.index = index;
-    message.attributes = vec![
+    let attributes = vec![
         LinkAttribute::NetNsFd(netns.as_fd().as_raw_fd()),
         LinkAttribute::IfName(new_name.to_owned()),
     ];
-    let set = |socket: Socket| socket.request(RouteNetlinkMessage::SetLink(message), 0);
-    let result = Socket::route().and_then(set);
-    result.map(drop).map_err(|source| TunError::Move {
+    set(index, attributes).map_err(|source| TunError::Move {
         index,
         name: new_name.to_owned(),
         cookie: netns.cookie(),

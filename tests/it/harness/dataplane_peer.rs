@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use egress_agent::config::Wireguard;
 use egress_dataplane::protocol::{
     Command as Ask, Key, Message, PeerConfig, Reply, Request, TunnelConfig, Uncut, message_packets,
 };
@@ -25,9 +26,6 @@ use super::wireguard_peer::Client;
 
 const SOON: Duration = Duration::from_secs(10);
 const TUNNEL: u64 = 1;
-/// As the daemon's own default.
-const BURST: u16 = 64;
-const BUFFER: usize = 16 << 20;
 
 /// The process; dropped, it is killed, and its device goes with it.
 pub struct DataplanePeer {
@@ -35,7 +33,7 @@ pub struct DataplanePeer {
 }
 
 impl DataplanePeer {
-    /// Starts it in a gateway's namespace, with a device of this name and MTU, on this port of its
+    /// Starts it in a gateway's namespace, with the daemon's default settings and a device of this name and MTU, on this port of its
     /// IPv4 addresses.
     pub fn start(
         namespace: &Namespace,
@@ -49,11 +47,12 @@ impl DataplanePeer {
         let peer = Self { process: spawn(namespace, listener) };
         let connect = || seqpacket::connect(&path).ok();
         let control = wait::some("the far end takes orders", SOON, connect);
-        let offload = Offload::VnetHeader { segments: message_packets(mtu, BURST) };
+        let settings = Wireguard::default();
+        let offload = Offload::VnetHeader { segments: message_packets(mtu, settings.burst) };
         let create = || tun::create(device, mtu, offload).expect("make a device");
         let made = namespace.run(create);
-        let socket = namespace.run(|| open_socket(port));
-        let config = config(&made, mtu, keys, client);
+        let socket = namespace.run(|| open_socket(port, settings.buffer));
+        let config = config(&made, mtu, settings.burst, keys, client);
         order(&control, Ask::Hello, &[]);
         order(&control, Ask::Add(config), &[&made.fd, &socket]);
         order(&control, Ask::Listen { tunnel: TUNNEL, peer: 0 }, &[]);
@@ -83,10 +82,10 @@ fn spawn(namespace: &Namespace, listener: OwnedFd) -> Child {
 
 /// Where a client will call. It is connected to an address that nobody calls from, and left for
 /// the first authentic caller's.
-fn open_socket(port: u16) -> OwnedFd {
+fn open_socket(port: u16, buffer: usize) -> OwnedFd {
     let socket = Socket::new(Domain::IPV4, Type::DGRAM, None).expect("make a socket");
-    set_socket_recv_buffer_size_force(&socket, BUFFER).expect("enlarge a buffer");
-    set_socket_send_buffer_size_force(&socket, BUFFER).expect("enlarge a buffer");
+    set_socket_recv_buffer_size_force(&socket, buffer).expect("enlarge a buffer");
+    set_socket_send_buffer_size_force(&socket, buffer).expect("enlarge a buffer");
     socket.set_nonblocking(true).expect("set a socket");
     let any = SocketAddr::from((Ipv4Addr::UNSPECIFIED, port));
     socket.bind(&any.into()).expect("bind a far end");
@@ -98,7 +97,7 @@ fn nobody() -> SocketAddr {
     SocketAddr::from((HOST_V4, 9))
 }
 
-fn config(device: &Device, mtu: u16, keys: &KeyPair, client: &Client) -> TunnelConfig {
+fn config(device: &Device, mtu: u16, burst: u16, keys: &KeyPair, client: &Client) -> TunnelConfig {
     let peer = PeerConfig {
         public_key: key(&client.keys.public),
         preshared_key: None,
@@ -115,7 +114,7 @@ fn config(device: &Device, mtu: u16, keys: &KeyPair, client: &Client) -> TunnelC
         tun::Uncut::TcpAndUdp => Uncut::TcpAndUdp,
     };
     let private_key = Key(key(&keys.private));
-    TunnelConfig { tunnel: TUNNEL, private_key, mtu, uncut, burst: BURST, peers: vec![peer] }
+    TunnelConfig { tunnel: TUNNEL, private_key, mtu, uncut, burst, peers: vec![peer] }
 }
 
 fn key(text: &str) -> [u8; 32] {

@@ -10,6 +10,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use egress_dataplane::coalesce::{Coalescer, Filled, Joining};
+use egress_dataplane::protocol::message_packets;
 use egress_dataplane::segment::Segments;
 use egress_linux::link::{Interface, configure};
 use egress_linux::netns::Netns;
@@ -23,14 +24,15 @@ const MTU: u16 = 1420;
 const PORT: u16 = 9;
 const TIME: Duration = Duration::from_secs(3);
 const ROUNDS: usize = 5;
-const BUFFER: usize = 4 << 20;
+/// As the daemon's default.
+const BUFFER: usize = 16 << 20;
 const CHUNK: usize = 128 << 10;
 /// `WireGuard`'s header and tag.
 const AROUND: usize = 16;
 /// As a turn of the data plane.
 const BUDGET: usize = 256 << 10;
-/// Datagrams in one message, as the daemon's default.
-const BURST: u16 = 32;
+/// Datagrams in one message at most, as the daemon's default.
+const BURST: u16 = 64;
 const FRAME_MAX: usize = 10 + 65_535;
 
 /// Prints what a gigabyte costs on either side.
@@ -74,9 +76,14 @@ fn sockets() -> [UdpSocket; 2] {
     sockets
 }
 
+/// Datagrams of full size in one message.
+fn burst() -> u16 {
+    message_packets(MTU, BURST)
+}
+
 fn device(netns: &Netns, address: Ipv4Addr) -> OwnedFd {
     let make = || {
-        let device = tun::create("eg0", MTU, Offload::VnetHeader { segments: BURST }).unwrap();
+        let device = tun::create("eg0", MTU, Offload::VnetHeader { segments: burst() }).unwrap();
         let addresses = vec![format!("{address}/24").parse().unwrap()];
         let name = "eg0".to_owned();
         configure(&Interface { name, addresses, mtu: MTU, routes: vec![] }).unwrap();
@@ -176,7 +183,7 @@ impl<'a> Forwarder<'a> {
             Some((last, segment, closed))
                 if !*closed
                     && size <= *segment
-                    && end - before <= usize::from(BURST) * *segment =>
+                    && end - before <= usize::from(burst()) * *segment =>
             {
                 *closed = size < *segment;
                 *last = end;

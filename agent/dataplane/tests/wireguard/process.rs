@@ -56,15 +56,16 @@ fn it_lives_on_when_memory_is_given_back() {
     let socket = udp(&scene.lab.inside(), scene.box_inner(false), Duration::from_secs(1));
     // Packets wait for the handshake, and then there are as many no more.
     let sink = SocketAddr::new(scene.far_inner(false), 9);
-    for _ in 0..1000 {
-        socket.send_to(&[0; 1300], sink).unwrap();
-    }
+    let flood = || {
+        for _ in 0..1000 {
+            socket.send_to(&[0; 1300], sink).unwrap();
+        }
+    };
+    flood();
     scene.start_far_end();
     scene.await_handshake(Duration::from_secs(8));
     assert_eq!(scene.control.hello(), [TUNNEL]);
-    for _ in 0..1000 {
-        socket.send_to(&[0; 1300], sink).unwrap();
-    }
+    flood();
     assert_eq!(scene.control.hello(), [TUNNEL]);
 }
 
