@@ -169,7 +169,9 @@ fn a_killed_data_plane_does_not_touch_the_session() {
         });
         ongoing.assert_recovered("data plane killed");
         assert_eq!(ongoing.openvpn(), pid, "openvpn goes on");
-        // The new one keeps the device as well.
+        wait::until("the new one keeps the device as well", LIMIT, || {
+            ongoing.world.agent.devices_of_dataplane() == 1
+        });
         ongoing.world.agent.kill_control();
         wait::until("openvpn has ended by itself", LIMIT, || {
             ongoing.world.openvpn_pids().is_empty()

@@ -86,6 +86,14 @@ impl<'a> Agent<'a> {
         self.lab.processes().into_iter().find(is_dataplane)
     }
 
+    /// How many tunnel devices the data plane has open.
+    pub fn devices_of_dataplane(&self) -> usize {
+        let Some(pid) = self.dataplane_pid() else { return 0 };
+        let entries = fs::read_dir(format!("/proc/{pid}/fdinfo")).into_iter().flatten().flatten();
+        let about = entries.filter_map(|entry| fs::read_to_string(entry.path()).ok());
+        about.filter(|about| about.contains("\niff:")).count()
+    }
+
     /// `kill -9` of control alone.
     pub fn kill_control(&mut self) {
         self.process.kill();
