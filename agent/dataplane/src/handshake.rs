@@ -27,6 +27,8 @@ pub struct Handshakes {
     last: Option<Instant>,
     asked: Option<Asked>,
     answered: Option<u32>,
+    /// The peer and we asked each other at one moment.
+    crossed: bool,
     /// When the oldest message that wants an answer of any kind left.
     unheard_since: Option<Instant>,
     again: Option<Instant>,
@@ -50,6 +52,7 @@ impl Handshakes {
             last: None,
             asked: None,
             answered: None,
+            crossed: false,
             unheard_since: None,
             again: None,
             revival: None,
@@ -80,7 +83,10 @@ impl Handshakes {
         }
         match message {
             Message::Initiation => self.asked(now),
-            Message::Response { sender } => self.answered = Some(sender),
+            Message::Response { sender } => {
+                self.answered = Some(sender);
+                self.crossed = self.asking();
+            }
             Message::Cookie | Message::Data { .. } => {}
         }
     }
@@ -97,7 +103,8 @@ impl Handshakes {
         if complete {
             self.completed += 1;
             self.last = Some(now);
-            (self.asked, self.answered, self.again, self.revival) = (None, None, None, None);
+            (self.asked, self.answered, self.revival) = (None, None, None);
+            self.again = self.crossed.then(|| now + AGAIN + self.jitter.chance());
             self.backoff.reset();
             self.jitter.completed(now);
         }
@@ -109,9 +116,16 @@ impl Handshakes {
         self.again = Some(now + AGAIN);
     }
 
-    /// Whether it is time to send the initiation again with which all began; true once.
+    /// Whether it is time to send an initiation of our own: because that with which all began has no
+    /// answer, or because two handshakes crossed. True once.
+    ///
+    /// Of two that crossed each end may have completed another one, and then neither hears the
+    /// other until `QUIET` is over. `wireguard-go` is seen to take the keys of one handshake for the
+    /// index of the other when both reach it within a millisecond. One more handshake settles it.
     pub fn again(&mut self, now: Instant) -> bool {
-        self.again.take_if(|at| now >= *at).is_some()
+        let due = self.again.take_if(|at| now >= *at).is_some();
+        self.crossed &= !due;
+        due
     }
 
     /// Whether boringtun's timers are to stand still, so that not all tunnels' handshakes come at
@@ -148,7 +162,7 @@ impl Handshakes {
     }
 
     fn asked(&mut self, now: Instant) {
-        self.revival = None;
+        (self.revival, self.crossed) = (None, false);
         self.jitter.initiated(now);
         let dead = self.quiet(now) >= QUIET;
         let next_news = if dead { now } else { now + SILENCE };
@@ -203,6 +217,34 @@ mod tests {
         handshakes.begin(start);
         handshakes.received(Message::Response { sender: 1 }, start);
         assert!(!handshakes.again(start + AGAIN));
+    }
+
+    #[test]
+    fn handshakes_that_crossed_are_followed_by_another_whichever_was_completed_first() {
+        let start = Instant::now();
+        let (response, data) = (Message::Response { sender: 1 }, DATA);
+        for completing in [[response, data], [data, response]] {
+            let mut handshakes = Handshakes::new(1);
+            handshakes.sent(Message::Initiation, start);
+            handshakes.sent(Message::Response { sender: 9 }, start);
+            for message in completing {
+                handshakes.received(message, start);
+            }
+            assert!(!handshakes.again(start + AGAIN.mul_f64(0.99)));
+            assert!(handshakes.again(start + 3 * AGAIN), "{completing:?}");
+            handshakes.sent(Message::Initiation, start + 3 * AGAIN);
+            handshakes.received(response, start + 3 * AGAIN);
+            assert!(!handshakes.again(start + 9 * AGAIN), "they did not cross again");
+        }
+    }
+
+    #[test]
+    fn a_handshake_that_the_peer_begins_alone_is_followed_by_none() {
+        let start = Instant::now();
+        let mut handshakes = Handshakes::new(1);
+        handshakes.sent(Message::Response { sender: 9 }, start);
+        handshakes.received(DATA, start);
+        assert!(!handshakes.again(start + 9 * AGAIN));
     }
 
     #[test]

@@ -51,7 +51,8 @@ impl Jitter {
         pauses.into_iter().any(|pause| (pause.from..pause.to).contains(&now))
     }
 
-    fn chance(&mut self) -> Duration {
+    /// So much later, by chance, than another of the kind.
+    pub fn chance(&mut self) -> Duration {
         SPREAD.mul_f64(self.random.f64())
     }
 }

@@ -307,6 +307,27 @@ fn a_handshake_that_the_peer_begins_is_news_when_its_first_data_comes() {
     assert_eq!(far.hear().1, from_far(b"hello"));
 }
 
+#[test]
+fn handshakes_that_crossed_are_followed_by_one_that_settles_it() {
+    let (mut far, mut near) = Far::and_near();
+    let mut out = [0; 256];
+    let result = far.tunn.format_handshake_initiation(&mut out, false);
+    let TunnResult::WriteToNetwork(initiation) = result else { panic!("{result:?}") };
+    near.tunnel.start(&mut near.turn);
+    far.socket.send(initiation).unwrap();
+    assert!(far.hear().1.is_empty(), "our initiation");
+    near.down();
+    assert!(far.hear().1.is_empty(), "our response, ...");
+    assert!(far.hear().1.is_empty(), "... and the keepalive that confirms theirs");
+    near.down();
+    assert_eq!(near.turn.news, [Event::Handshake { tunnel: 1, peer: 0 }]);
+    near.turn.now += Duration::from_secs(2);
+    near.tunnel.tick(&mut near.turn);
+    assert_eq!(far.hear().0, 148, "an initiation");
+    near.down();
+    assert_eq!(near.turn.news.len(), 2);
+}
+
 /// The container sends so many packets before the tunnel's turn comes, and all arrive in order.
 fn a_burst_arrives_whole(far: &mut Far, near: &mut Near, packets: u8) {
     for number in 0..packets {
