@@ -2,6 +2,7 @@
 #![no_main]
 
 use egress_dataplane::coalesce::{Coalescer, Filled, Joining};
+use egress_dataplane::packet::PADDING;
 use egress_dataplane::segment::Segments;
 use egress_dataplane::transport::Layout;
 use libfuzzer_sys::fuzz_target;
@@ -77,10 +78,10 @@ fn make_true(packet: &mut [u8]) {
 /// Adds what the kernel makes of the next frame, and gives the number of packets it stands for.
 fn cut(coalescer: &mut Coalescer, apart: &mut Vec<Vec<u8>>) -> usize {
     let Some((frame, carried)) = coalescer.finish() else { return 0 };
-    let mut segments = Segments::of(frame).expect("our own frames are true");
-    let mut out = vec![0; frame.len()];
-    while let Some(len) = segments.next(&mut out) {
-        apart.push(out[..len].to_vec());
+    let mut buffer = [frame, &[0; PADDING]].concat();
+    let mut segments = Segments::of(&mut buffer, frame.len()).expect("our own frames are true");
+    while let Some(segment) = segments.next() {
+        apart.push(segment.packet().to_vec());
     }
     carried.packets
 }

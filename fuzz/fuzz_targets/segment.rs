@@ -1,6 +1,7 @@
 //! A frame of the kernel's, whatever it says, becomes true packets or is refused.
 #![no_main]
 
+use egress_dataplane::packet::PADDING;
 use egress_dataplane::segment::Segments;
 use egress_dataplane::transport::{Layout, Transport};
 use egress_dataplane::vnet::{Kind, VnetHeader};
@@ -10,16 +11,18 @@ use libfuzzer_sys::fuzz_target;
 const SEGMENTS_MAX: usize = 2048;
 
 fuzz_target!(|frame: &[u8]| {
-    let Ok(mut segments) = Segments::of(frame) else { return };
+    let mut buffer = [frame, &[0; PADDING]].concat();
+    let Ok(mut segments) = Segments::of(&mut buffer, frame.len()) else { return };
     let (header, packet) = VnetHeader::split(frame).expect("it was taken");
-    let mut out = vec![0; frame.len()];
     let (mut count, mut bytes) = (0, 0);
-    while let Some(len) = segments.next(&mut out) {
+    while let Some(mut segment) = segments.next() {
         count += 1;
-        bytes += match layout(&header, &out[..len]) {
-            Some(layout) => check(&layout, &header, &out[..len]),
-            None => len,
+        let packet = segment.packet();
+        bytes += match layout(&header, packet) {
+            Some(layout) => check(&layout, &header, packet),
+            None => packet.len(),
         };
+        segment.padded_to(segment.packet().len() + PADDING);
     }
     assert!((1..=SEGMENTS_MAX).contains(&count));
     let headers = layout(&header, packet).map_or(0, |layout| layout.payload_at);

@@ -45,13 +45,14 @@ impl Device {
         Ok(Self { fd, at })
     }
 
-    /// Reads one frame, a vnet header and a packet; `None` when there is none.
-    pub fn read<'a>(&self, buffer: &'a mut [u8]) -> Result<Option<&'a [u8]>, Gone> {
+    /// Reads one frame, a vnet header and a packet, into a buffer of at least [`FRAME_MAX`] bytes
+    /// and gives its length; `None` when there is none.
+    pub fn read(&self, buffer: &mut [u8]) -> Result<Option<usize>, Gone> {
         let buffer = &mut buffer[..FRAME_MAX];
         buffer[..self.at].fill(0);
         match io::retry_on_intr(|| io::read(&self.fd, &mut buffer[self.at..])) {
             Ok(0) => Err(Gone),
-            Ok(len) => Ok(Some(&buffer[..self.at + len])),
+            Ok(len) => Ok(Some(self.at + len)),
             Err(Errno::AGAIN) => Ok(None),
             // A device that is down has nothing to read; it does not fail. So whatever else it
             // says, it will say again for ever.

@@ -6,9 +6,10 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 pub const LARGEST: usize = 65_535;
 /// That, with its padding and what `WireGuard` adds.
 pub const ROOM: usize = LARGEST + 64;
+/// Padding makes a packet's length a multiple of this, and so adds fewer bytes.
+pub const PADDING: usize = 16;
 const V4_HEADER: usize = 20;
 const V6_HEADER: usize = 40;
-const PADDING: usize = 16;
 
 /// Where an IP packet comes from, where it goes, how long it says it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -14,6 +14,7 @@ use crate::message::Message;
 use crate::outbox::{Message as Batched, Outbox};
 use crate::packet::padded_len;
 use crate::protocol::{Event, Key, PeerConfig, PeerStats, TunnelId};
+use crate::segment::Segment;
 use crate::socket::Socket;
 use crate::traffic::Traffic;
 use crate::turn::Turn;
@@ -120,13 +121,12 @@ impl Peer {
         self.socket.listen()
     }
 
-    /// Encrypts the inner packet of `len` bytes that `turn.inner` holds into `turn.outbox`, which
-    /// is this peer's until [`Peer::flush`]. Without a session boringtun keeps the packet (256 at
-    /// most) and begins a handshake.
-    pub fn seal(&mut self, len: usize, mtu: u16, turn: &mut Turn) {
-        let padded = padded_len(len, usize::from(mtu));
-        turn.inner[len..padded].fill(0);
-        let result = self.tunn.encapsulate(&turn.inner[..padded], turn.outbox.room());
+    /// Encrypts an inner packet into `turn.outbox`, which is this peer's until [`Peer::flush`].
+    /// Without a session boringtun keeps the packet (256 at most) and begins a handshake.
+    pub fn seal(&mut self, mut segment: Segment<'_>, mtu: u16, turn: &mut Turn) {
+        let len = segment.packet().len();
+        let padded = segment.padded_to(padded_len(len, usize::from(mtu)));
+        let result = self.tunn.encapsulate(padded, turn.outbox.room());
         let TunnResult::WriteToNetwork(datagram) = result else { return };
         if let Some(Message::Data { .. }) = Message::parse(datagram) {
             let sealed = datagram.len();

@@ -1,8 +1,9 @@
 //! Cuts what the kernel left to us (TSO, USO, checksums) into packets that are ready to be sent.
 
 use crate::checksum::Sum;
+use crate::packet::PADDING;
 use crate::transport::{Layout, Transport, V6_HEADER, Version, flags};
-use crate::vnet::{ChecksumPlace, Kind, SegmentsOf, VnetHeader};
+use crate::vnet::{ChecksumPlace, HEADER_LEN, Kind, SegmentsOf, VnetHeader};
 
 /// The most segments of one packet: what the smallest MSS that Linux takes makes of 64 KiB.
 const SEGMENTS_MAX: usize = 2048;
@@ -12,11 +13,23 @@ const UDP_CHECKSUM_OFFSET: usize = 6;
 #[derive(Debug, PartialEq, Eq)]
 pub struct Malformed;
 
-/// The packets that a frame stands for.
+/// The packets that a frame stands for, one after the other.
+///
+/// Each is made in the frame's own memory: its headers are written over the end of the payload
+/// before, which has gone out by then.
 #[derive(Debug)]
 pub struct Segments<'a> {
-    packet: &'a [u8],
+    /// The packet, then [`PADDING`] bytes.
+    bytes: &'a mut [u8],
     work: Work,
+    lent: Lent,
+}
+
+/// A packet that is ready to be sent.
+#[derive(Debug)]
+pub struct Segment<'a> {
+    /// The packet, then [`PADDING`] bytes.
+    bytes: &'a mut [u8],
 }
 
 #[derive(Debug)]
@@ -27,52 +40,93 @@ enum Work {
 }
 
 /// How far a superpacket is cut.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug)]
 struct Cut {
     layout: Layout,
     size: usize,
-    /// The first byte of payload that is still to go out.
+    /// TCP's flags as they were.
+    flags: u8,
+    /// Where the next segment's headers begin. Its payload stands behind them already.
     at: usize,
-    number: u16,
+}
+
+/// The bytes behind a segment, which are the next one's and may be written to meanwhile.
+#[derive(Debug)]
+struct Lent {
+    at: usize,
+    bytes: [u8; PADDING],
 }
 
 impl<'a> Segments<'a> {
-    /// Of a frame as a device with vnet headers gives it.
-    pub fn of(frame: &'a [u8]) -> Result<Self, Malformed> {
-        let (header, packet) = VnetHeader::split(frame).ok_or(Malformed)?;
+    /// Of a frame of `len` bytes as a device with vnet headers gives it. It begins the buffer and
+    /// has [`PADDING`] bytes behind it.
+    pub fn of(buffer: &'a mut [u8], len: usize) -> Result<Self, Malformed> {
+        let bytes = buffer.get_mut(..len + PADDING).ok_or(Malformed)?;
+        let (header, packet) = VnetHeader::split(&bytes[..len]).ok_or(Malformed)?;
         let work = match (header.segments, header.checksum) {
             (None, checksum) => Work::Whole { checksum: check(packet, checksum)? },
             (Some(segments), Some(place)) => Work::Cut(Cut::new(packet, segments, place)?),
             // Segments without checksums cannot be.
             (Some(_), None) => return Err(Malformed),
         };
-        Ok(Self { packet, work })
+        let bytes = &mut bytes[HEADER_LEN..];
+        let lent = Lent::of(bytes, len - HEADER_LEN);
+        Ok(Self { bytes, work, lent })
     }
 
-    /// The packet before it was cut. Its addresses are those of all segments.
-    pub fn packet(&self) -> &'a [u8] {
-        self.packet
+    /// The packet as long as nothing is cut of it. Its addresses are those of all segments.
+    pub fn packet(&self) -> &[u8] {
+        &self.bytes[..self.bytes.len() - PADDING]
     }
 
-    /// Writes the next packet to `out` and gives its length. `None` at the end. Ends early when
-    /// `out` has no room, which it has when it is as long as the frame.
-    pub fn next(&mut self, out: &mut [u8]) -> Option<usize> {
-        match std::mem::replace(&mut self.work, Work::Done) {
-            Work::Done => None,
+    /// The next packet; `None` at the end.
+    #[allow(clippy::should_implement_trait, reason = "an iterator cannot lend")]
+    pub fn next(&mut self) -> Option<Segment<'_>> {
+        self.lent.give_back(self.bytes);
+        let len = self.packet().len();
+        let packet = &mut self.bytes[..len];
+        let (start, end) = match &mut self.work {
+            Work::Done => return None,
             Work::Whole { checksum } => {
-                let out = out.get_mut(..self.packet.len())?;
-                out.copy_from_slice(self.packet);
                 if let Some(place) = checksum {
-                    complete(out, place);
+                    complete(packet, *place);
                 }
-                Some(out.len())
+                (0, len)
             }
-            Work::Cut(cut) => {
-                let (len, rest) = cut.write(self.packet, out)?;
-                self.work = rest.map_or(Work::Done, Work::Cut);
-                Some(len)
-            }
+            Work::Cut(cut) => cut.next(packet),
+        };
+        if end == len {
+            self.work = Work::Done;
         }
+        self.lent = Lent::of(self.bytes, end);
+        Some(Segment { bytes: &mut self.bytes[start..end + PADDING] })
+    }
+}
+
+impl Segment<'_> {
+    /// The packet.
+    pub fn packet(&self) -> &[u8] {
+        &self.bytes[..self.bytes.len() - PADDING]
+    }
+
+    /// The packet with so many zeros behind it that it is `len` bytes long: at most [`PADDING`].
+    pub fn padded_to(&mut self, len: usize) -> &[u8] {
+        let packet_len = self.packet().len();
+        self.bytes[packet_len..len].fill(0);
+        &self.bytes[..len]
+    }
+}
+
+impl Lent {
+    /// What stands there.
+    fn of(bytes: &[u8], at: usize) -> Self {
+        let mut lent = [0; PADDING];
+        lent.copy_from_slice(&bytes[at..at + PADDING]);
+        Self { at, bytes: lent }
+    }
+
+    fn give_back(&self, bytes: &mut [u8]) {
+        bytes[self.at..self.at + PADDING].copy_from_slice(&self.bytes);
     }
 }
 
@@ -109,42 +163,44 @@ impl Cut {
             && (1..=SEGMENTS_MAX).contains(&payload.div_ceil(size.max(1)))
             && size > 0
             && packet.len() <= usize::from(u16::MAX) + V6_HEADER;
-        is_true.then_some(Self { layout, size, at: layout.payload_at, number: 0 }).ok_or(Malformed)
+        let flags = match transport {
+            Transport::Tcp => packet[layout.transport_at + 13],
+            Transport::Udp => 0,
+        };
+        is_true.then_some(Self { layout, size, flags, at: 0 }).ok_or(Malformed)
     }
 
-    /// Writes one segment; gives its length, and what remains to be cut.
-    fn write(self, packet: &[u8], out: &mut [u8]) -> Option<(usize, Option<Self>)> {
-        let payload = &packet[self.at..packet.len().min(self.at + self.size)];
-        let payload_at = self.layout.payload_at;
-        let out = out.get_mut(..payload_at + payload.len())?;
-        out[..payload_at].copy_from_slice(&packet[..payload_at]);
-        out[payload_at..].copy_from_slice(payload);
-        let next = self.at + payload.len();
-        let is_last = next == packet.len();
-        self.number_it(out, is_last);
-        self.layout.complete(out);
-        let number = self.number.wrapping_add(1);
-        Some((out.len(), (!is_last).then_some(Self { at: next, number, ..self })))
+    /// Completes the next segment and gives where it begins and ends.
+    fn next(&mut self, packet: &mut [u8]) -> (usize, usize) {
+        let start = self.at;
+        let end = packet.len().min(start + self.layout.payload_at + self.size);
+        if start > 0 {
+            let before = start - self.size;
+            packet.copy_within(before..before + self.layout.payload_at, start);
+            self.advance(&mut packet[start..end]);
+        }
+        if self.layout.transport == Transport::Tcp {
+            let not_first = if start > 0 { flags::CWR } else { 0 };
+            let not_last = if end < packet.len() { flags::PSH | flags::FIN } else { 0 };
+            packet[start + self.layout.transport_at + 13] = self.flags & !not_first & !not_last;
+        }
+        self.layout.complete(&mut packet[start..end]);
+        self.at = start + self.size;
+        (start, end)
     }
 
-    /// Gives a segment its place among the others: id, sequence number, flags.
-    fn number_it(&self, segment: &mut [u8], is_last: bool) {
+    /// Makes the headers of the segment before those of this one: id and sequence number.
+    fn advance(&self, segment: &mut [u8]) {
         if self.layout.version == Version::V4 {
-            let first = u16::from_be_bytes([segment[4], segment[5]]);
-            segment[4..6].copy_from_slice(&first.wrapping_add(self.number).to_be_bytes());
+            let id = u16::from_be_bytes([segment[4], segment[5]]);
+            segment[4..6].copy_from_slice(&id.wrapping_add(1).to_be_bytes());
         }
         if self.layout.transport == Transport::Tcp {
             let header = &mut segment[self.layout.transport_at..];
-            let first = u32::from_be_bytes([header[4], header[5], header[6], header[7]]);
+            let sequence = u32::from_be_bytes([header[4], header[5], header[6], header[7]]);
             // A packet has fewer than 2^32 bytes.
-            let offset = u32::try_from(self.at - self.layout.payload_at).unwrap_or(u32::MAX);
-            header[4..8].copy_from_slice(&first.wrapping_add(offset).to_be_bytes());
-            if !is_last {
-                header[13] &= !(flags::PSH | flags::FIN);
-            }
-            if self.number > 0 {
-                header[13] &= !flags::CWR;
-            }
+            let size = u32::try_from(self.size).unwrap_or(u32::MAX);
+            header[4..8].copy_from_slice(&sequence.wrapping_add(size).to_be_bytes());
         }
     }
 }
@@ -249,12 +305,23 @@ pub(crate) mod tests {
             .prop_map(|(len, seed)| (0..len).map(|at| (at % 251).to_le_bytes()[0] ^ seed).collect())
     }
 
-    /// All packets of a frame.
+    /// A frame with room behind it.
+    fn buffer(frame: &[u8]) -> Vec<u8> {
+        [frame, &[0x5a; PADDING]].concat()
+    }
+
+    /// All packets of a frame, each of them padded before the next is cut.
     pub fn cut(frame: &[u8]) -> Vec<Vec<u8>> {
-        let mut segments = Segments::of(frame).unwrap();
-        let mut out = vec![0; frame.len()];
-        let next = || segments.next(&mut out).map(|len| out[..len].to_vec());
-        std::iter::from_fn(next).collect()
+        let mut buffer = buffer(frame);
+        let mut segments = Segments::of(&mut buffer, frame.len()).unwrap();
+        let mut packets = Vec::new();
+        while let Some(mut segment) = segments.next() {
+            let packet = segment.packet().to_vec();
+            let padded = segment.padded_to(packet.len() + PADDING);
+            assert_eq!(padded, [&packet[..], &[0; PADDING]].concat());
+            packets.push(packet);
+        }
+        packets
     }
 
     proptest! {
@@ -315,7 +382,7 @@ pub(crate) mod tests {
         fn no_frame_whatever_makes_more_than_it_should_or_panics(
             flow in flow(), payload in payload(),
             changes in prop::collection::vec((0usize..80, any::<u8>()), 0..6),
-            size: u16, room in 0usize..20_100,
+            size: u16,
         ) {
             let mut frame = flow.frame(&payload, size);
             for (at, byte) in changes {
@@ -323,11 +390,10 @@ pub(crate) mod tests {
                     *changed = byte;
                 }
             }
-            if let Ok(mut segments) = Segments::of(&frame) {
-                let mut out = vec![0; room];
+            if let Ok(mut segments) = Segments::of(&mut buffer(&frame), frame.len()) {
                 let mut count = 0;
-                while let Some(len) = segments.next(&mut out) {
-                    prop_assert!(len <= frame.len());
+                while let Some(segment) = segments.next() {
+                    prop_assert!(segment.packet().len() <= frame.len());
                     count += 1;
                 }
                 prop_assert!(count <= SEGMENTS_MAX);
@@ -336,9 +402,8 @@ pub(crate) mod tests {
 
         #[test]
         fn no_bytes_whatever_panic(frame: Vec<u8>) {
-            if let Ok(mut segments) = Segments::of(&frame) {
-                let mut out = vec![0; frame.len()];
-                while segments.next(&mut out).is_some() {}
+            if let Ok(mut segments) = Segments::of(&mut buffer(&frame), frame.len()) {
+                while segments.next().is_some() {}
             }
         }
     }

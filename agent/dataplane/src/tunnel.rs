@@ -5,8 +5,8 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::Instant;
 
 use crate::coalesce::{Coalescer, Filled, Joining};
-use crate::device::{Device, Gone, Written};
-use crate::packet::Header;
+use crate::device::{Device, FRAME_MAX, Gone, Written};
+use crate::packet::{Header, PADDING};
 use crate::peer::Peer;
 use crate::poller::Source;
 use crate::protocol::{ALLOWED_IPS_MAX, PEERS_MAX, TunnelConfig, TunnelId, TunnelStats, Uncut};
@@ -17,6 +17,8 @@ use crate::traffic::Traffic;
 use crate::tunnel_error::TunnelError;
 use crate::turn::{Hands, Turn};
 
+/// What [`Tunnel::up`] needs for a frame, and to pad its last packet.
+pub const BUFFER: usize = FRAME_MAX + PADDING;
 /// The most bytes one event may move, so that the tunnels of a worker share it.
 const BUDGET: usize = 256 * 1024;
 /// What a packet takes of the budget at least: small ones cost as much time as larger ones.
@@ -75,15 +77,16 @@ impl Tunnel {
         }
     }
 
-    /// The way up: what the container sends, until there is no more or the budget is used.
-    pub fn up(&mut self, frame: &mut [u8], turn: &mut Turn) -> Result<(), Gone> {
+    /// The way up: what the container sends, until there is no more or the budget is used. The
+    /// buffer has [`BUFFER`] bytes.
+    pub fn up(&mut self, buffer: &mut [u8], turn: &mut Turn) -> Result<(), Gone> {
         let mut budget = BUDGET;
         let mut open = None;
         let mut device = Ok(());
         while budget > 0 {
-            match self.device.read(frame) {
-                Ok(Some(frame)) => {
-                    let cost = self.up_one(frame, &mut open, turn);
+            match self.device.read(buffer) {
+                Ok(Some(len)) => {
+                    let cost = self.up_one(buffer, len, &mut open, turn);
                     budget = budget.saturating_sub(cost);
                 }
                 Ok(None) => break,
@@ -97,27 +100,31 @@ impl Tunnel {
         device
     }
 
-    /// Seals a frame's packets for its peer, and says what of the budget they take. The outbox is
-    /// the `open` peer's.
-    fn up_one(&mut self, frame: &[u8], open: &mut Option<u16>, turn: &mut Turn) -> usize {
-        let route = |packet| {
-            let header = Header::parse(packet)?;
-            self.routes.peer_for(header.destination)
-        };
-        let segments = Segments::of(frame).ok();
-        let wanted = segments.and_then(|segments| Some((route(segments.packet())?, segments)));
+    /// Seals the packets of a frame of `len` bytes for its peer, and says what of the budget they
+    /// take. The outbox is the `open` peer's.
+    fn up_one(
+        &mut self,
+        buffer: &mut [u8],
+        len: usize,
+        open: &mut Option<u16>,
+        turn: &mut Turn,
+    ) -> usize {
+        let wanted = Segments::of(buffer, len).ok().and_then(|segments| {
+            let header = Header::parse(segments.packet())?;
+            Some((self.routes.peer_for(header.destination)?, segments))
+        });
         let Some((index, mut segments)) = wanted else {
             self.traffic.drops.no_peer += 1;
-            return frame.len().max(LEAST);
+            return len.max(LEAST);
         };
         if *open != Some(index) {
             self.flush(open.replace(index), turn);
         }
         let Some(peer) = self.peers.get_mut(usize::from(index)) else { return LEAST };
         let mut cost = 0;
-        while let Some(len) = segments.next(&mut turn.inner) {
-            peer.seal(len, self.config.mtu, turn);
-            cost += len.max(LEAST);
+        while let Some(segment) = segments.next() {
+            cost += segment.packet().len().max(LEAST);
+            peer.seal(segment, self.config.mtu, turn);
         }
         cost
     }

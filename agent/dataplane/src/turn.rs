@@ -14,8 +14,6 @@ use crate::protocol::Event;
 pub struct Turn {
     /// When the turn began.
     pub now: Instant,
-    /// An inner packet on its way up.
-    pub inner: Box<[u8]>,
     /// A datagram of boringtun's own.
     pub outer: Box<[u8]>,
     /// Datagrams for one peer.
@@ -28,8 +26,8 @@ impl Turn {
     /// Allocates the buffers. They are larger than anything that comes in, because boringtun
     /// panics where its output does not fit.
     pub fn new(now: Instant) -> Self {
-        let buffer = || vec![0; ROOM].into_boxed_slice();
-        Self { now, inner: buffer(), outer: buffer(), outbox: Outbox::new(), news: Vec::new() }
+        let outer = vec![0; ROOM].into_boxed_slice();
+        Self { now, outer, outbox: Outbox::new(), news: Vec::new() }
     }
 }
 

@@ -8,12 +8,12 @@ use std::time::{Duration, Instant};
 use rustix::io;
 
 use crate::bell::Bell;
-use crate::device::{FRAME_MAX, Gone};
+use crate::device::Gone;
 use crate::order::{Answer, Order, Report, Task};
 use crate::poller::{Poller, Ready, Source};
 use crate::protocol::{Event, Reply, TunnelConfig, TunnelId};
 use crate::socket::Socket;
-use crate::tunnel::Tunnel;
+use crate::tunnel::{BUFFER, Tunnel};
 use crate::tunnel_error::TunnelError;
 use crate::tunnels::Tunnels;
 use crate::turn::{Hands, Turn};
@@ -72,7 +72,7 @@ impl Worker {
             poller,
             tunnels: Tunnels::default(),
             turn: Turn::new(now),
-            frame: vec![0; FRAME_MAX].into_boxed_slice(),
+            frame: vec![0; BUFFER].into_boxed_slice(),
             hands: Hands::new(),
             next_tick: now + TICK_IDLE,
             due: Vec::new(),

@@ -10,8 +10,9 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use egress_dataplane::coalesce::{Coalescer, Filled, Joining};
+use egress_dataplane::packet::{PADDING, padded_len};
 use egress_dataplane::protocol::message_packets;
-use egress_dataplane::segment::Segments;
+use egress_dataplane::segment::{Segment, Segments};
 use egress_linux::link::{Interface, configure};
 use egress_linux::netns::Netns;
 use egress_linux::tun::{self, Offload};
@@ -33,7 +34,7 @@ const AROUND: usize = 16;
 const BUDGET: usize = 256 << 10;
 /// Datagrams in one message at most, as the daemon's default.
 const BURST: u16 = 64;
-const FRAME_MAX: usize = 10 + 65_535;
+const FRAME_MAX: usize = 10 + 65_535 + PADDING;
 
 /// Prints what a gigabyte costs on either side.
 pub fn measure() {
@@ -122,7 +123,6 @@ struct Forwarder<'a> {
     device: &'a OwnedFd,
     socket: &'a UdpSocket,
     frame: Vec<u8>,
-    packet: Vec<u8>,
     out: Vec<u8>,
     /// Where each message ends, how long its datagrams are, and whether it is at its end.
     messages: Vec<(usize, usize, bool)>,
@@ -136,7 +136,6 @@ impl<'a> Forwarder<'a> {
             device,
             socket,
             frame: vec![0; FRAME_MAX],
-            packet: vec![0; FRAME_MAX],
             out: Vec::with_capacity(2 * BUDGET),
             messages: Vec::with_capacity(SEND_MAX),
             batch: Batch::new(),
@@ -161,21 +160,21 @@ impl<'a> Forwarder<'a> {
     fn up(&mut self) {
         while self.out.len() < BUDGET {
             let Ok(len) = rustix::io::read(self.device, &mut self.frame) else { break };
-            let frame = std::mem::take(&mut self.frame);
-            let mut segments = Segments::of(&frame[..len]).unwrap();
-            while let Some(len) = segments.next(&mut self.packet) {
-                self.push(len);
+            let mut frame = std::mem::take(&mut self.frame);
+            let mut segments = Segments::of(&mut frame, len).unwrap();
+            while let Some(segment) = segments.next() {
+                self.push(segment);
             }
             self.frame = frame;
         }
         self.flush();
     }
 
-    fn push(&mut self, len: usize) {
+    fn push(&mut self, mut segment: Segment<'_>) {
         let start = self.out.len();
-        let padded = len.next_multiple_of(16).min(usize::from(MTU));
+        let padded = padded_len(segment.packet().len(), usize::from(MTU));
         self.out.extend_from_slice(&[0; AROUND]);
-        self.out.extend_from_slice(&self.packet[..padded]);
+        self.out.extend_from_slice(segment.padded_to(padded));
         self.out.extend_from_slice(&[0; AROUND]);
         let (end, size) = (self.out.len(), self.out.len() - start);
         let before = self.messages.len().checked_sub(2).map_or(0, |index| self.messages[index].0);

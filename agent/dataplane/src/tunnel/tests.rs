@@ -9,7 +9,6 @@ use egress_linux::{seqpacket, udp};
 use proptest::prelude::*;
 
 use super::*;
-use crate::device::FRAME_MAX;
 use crate::protocol::{Event, Key, PeerConfig};
 
 mod fallbacks;
@@ -42,7 +41,7 @@ impl Near {
         let ((uncut, burst), peers) = (offload, vec![peer]);
         let config = TunnelConfig { tunnel: 1, private_key, mtu: MTU, uncut, burst, peers };
         let tunnel = Tunnel::new(config, vec![device, socket]).unwrap();
-        let frame = vec![0; FRAME_MAX].into_boxed_slice();
+        let frame = vec![0; BUFFER].into_boxed_slice();
         Self { tunnel, turn: Turn::new(Instant::now()), frame, hands: Hands::new(), container }
     }
 
