@@ -38,7 +38,8 @@ pub struct Driver {
 }
 
 impl Driver {
-    /// A driver for a row whose machine has been started.
+    /// A driver for a row whose machine has been started. It has memory of its own: a future keeps
+    /// room for whatever is moved into it, once for each move.
     pub fn new(
         shell: Arc<Shell>,
         machine: Machine,
@@ -46,9 +47,9 @@ impl Driver {
         gateway: Option<GatewayView>,
         commands_rx: mpsc::Receiver<Command>,
         status_tx: watch::Sender<Status>,
-    ) -> Self {
+    ) -> Box<Self> {
         let (news_tx, news_rx) = mpsc::channel(NEWS);
-        Self {
+        Box::new(Self {
             hands: Hands::new(shell, row, gateway, news_tx),
             machine,
             news_rx,
@@ -56,11 +57,16 @@ impl Driver {
             status_tx,
             refusal: None,
             accepted: Instant::now(),
-        }
+        })
     }
 
     /// Sets up in this namespace, which stays alive until the attach has its answer.
-    pub fn holding(mut self, netns: Arc<Netns>, seal: f64, accepted: Instant) -> Self {
+    pub fn holding(
+        mut self: Box<Self>,
+        netns: Arc<Netns>,
+        seal: f64,
+        accepted: Instant,
+    ) -> Box<Self> {
         self.hands.netns = Some(netns);
         self.hands.timings.seal = seal;
         self.accepted = accepted;
@@ -68,7 +74,7 @@ impl Driver {
     }
 
     /// Acts until the session is over.
-    pub async fn run(mut self) {
+    pub async fn run(mut self: Box<Self>) {
         loop {
             self.act().await;
             if self.machine.is_over() {
@@ -101,10 +107,11 @@ impl Driver {
     }
 
     async fn carry_out_in_time(&mut self, action: &Action) -> Result<(), Refusal> {
-        let Some(deadline) = self.machine.deadline() else {
-            return step::carry_out(&mut self.hands, action).await;
-        };
-        match timeout_at(deadline.into(), step::carry_out(&mut self.hands, action)).await {
+        let deadline = self.machine.deadline();
+        // In memory of its own: else the session would keep the room for it to its end.
+        let carried_out = Box::pin(step::carry_out(&mut self.hands, action));
+        let Some(deadline) = deadline else { return carried_out.await };
+        match timeout_at(deadline.into(), carried_out).await {
             Ok(result) => result,
             Err(_elapsed) => Err(step::overdue(action)),
         }
@@ -299,7 +306,7 @@ impl Driver {
         self.status_tx.send_replace(Status { view, gateway, secret_version, refusal });
     }
 
-    async fn end(self) {
+    async fn end(&self) {
         self.hands.shell.deaths.forget(self.hands.row.netns.cookie);
         self.hands.shell.metrics.forget(self.hands.row.id());
         if let Err(error) = self.hands.shell.store.forget(self.hands.row.id()).await {

@@ -174,8 +174,9 @@ impl Manager {
     ) {
         let manager = self.clone();
         let span = info_span!("session", session = %id);
+        let driver = tokio::spawn(task.instrument(span));
         self.0.drivers.spawn(async move {
-            if let Err(panic) = tokio::spawn(task.instrument(span)).await {
+            if let Err(panic) = driver.await {
                 error!(session = %id, %panic, "a session's driver broke off");
                 manager.give_up(&id).await;
             }
@@ -202,7 +203,9 @@ impl Manager {
     async fn start(&self, accepted: Instant, request: AttachRequest, caller: Caller, seat: Seat) {
         let deadline = accepted + time_to_connect(request.deadline_ms);
         let status_tx = seat.status_tx.clone();
-        match self.prepared(accepted, deadline, request, &caller, seat).await {
+        // In memory of its own: else the session would keep the room for it to its end.
+        let prepared = Box::pin(self.prepared(accepted, deadline, request, &caller, seat)).await;
+        match prepared {
             Ok(driver) => driver.run().await,
             Err(refusal) => status_tx.send_modify(|status| {
                 status.view.state = SessionState::Closed;
@@ -221,7 +224,7 @@ impl Manager {
         request: AttachRequest,
         caller: &Caller,
         seat: Seat,
-    ) -> Result<Driver, Refusal> {
+    ) -> Result<Box<Driver>, Refusal> {
         let shell = &self.0.shell;
         let left = deadline.saturating_duration_since(Instant::now());
         let prepared = timeout(left, prepare::prepare(shell, &request, caller)).await;
