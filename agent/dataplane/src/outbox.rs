@@ -4,7 +4,8 @@ use egress_linux::udp_batch::{self, SEND_MAX};
 
 use crate::packet::ROOM;
 
-const CAPACITY: usize = 256 * 1024;
+/// What one event may move, and room for the last datagram of it.
+const CAPACITY: usize = 576 * 1024;
 /// The most bytes of a UDP datagram over IPv4, and so of those that are sent as one.
 pub const MESSAGE_MAX: usize = 65_507;
 

@@ -19,10 +19,10 @@ use crate::turn::{Hands, Turn};
 
 /// What [`Tunnel::up`] needs for a frame, and to pad its last packet.
 pub const BUFFER: usize = FRAME_MAX + PADDING;
-/// The most bytes one event may move, so that the tunnels of a worker share it.
-const BUDGET: usize = 256 * 1024;
+/// The most bytes one event may move, so that the tunnels of a worker share it: 0.4 ms of sealing.
+const BUDGET: usize = 512 * 1024;
 /// What a packet takes of the budget at least: small ones cost as much time as larger ones.
-const LEAST: usize = 256;
+const LEAST: usize = 512;
 
 /// A tunnel that carries packets.
 pub struct Tunnel {

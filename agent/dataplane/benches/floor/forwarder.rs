@@ -31,7 +31,7 @@ const CHUNK: usize = 128 << 10;
 /// `WireGuard`'s header and tag.
 const AROUND: usize = 16;
 /// As a turn of the data plane.
-const BUDGET: usize = 256 << 10;
+const BUDGET: usize = 512 << 10;
 /// Datagrams in one message at most, as the daemon's default.
 const BURST: u16 = 64;
 const FRAME_MAX: usize = 10 + 65_535 + PADDING;
