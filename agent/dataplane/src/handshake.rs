@@ -27,7 +27,7 @@ pub struct Handshakes {
     last: Option<Instant>,
     asked: Option<Asked>,
     answered: Option<u32>,
-    /// The peer and we asked each other at one moment.
+    /// The peer and we asked each other at one moment, and we have not asked since.
     crossed: bool,
     /// When the oldest message that wants an answer of any kind left.
     unheard_since: Option<Instant>,
@@ -123,9 +123,7 @@ impl Handshakes {
     /// other until `QUIET` is over. `wireguard-go` is seen to take the keys of one handshake for the
     /// index of the other when both reach it within a millisecond. One more handshake settles it.
     pub fn again(&mut self, now: Instant) -> bool {
-        let due = self.again.take_if(|at| now >= *at).is_some();
-        self.crossed &= !due;
-        due
+        self.again.take_if(|at| now >= *at).is_some()
     }
 
     /// Whether boringtun's timers are to stand still, so that not all tunnels' handshakes come at

@@ -4,7 +4,7 @@ use egress_linux::udp_batch::{self, SEND_MAX};
 
 use crate::packet::ROOM;
 
-/// What one event may move, and room for the last datagram of it.
+/// Room for what one event moves; what is beyond leaves with a second call.
 const CAPACITY: usize = 576 * 1024;
 /// The most bytes of a UDP datagram over IPv4, and so of those that are sent as one.
 pub const MESSAGE_MAX: usize = 65_507;

@@ -109,7 +109,7 @@ impl Segment<'_> {
         &self.bytes[..self.bytes.len() - PADDING]
     }
 
-    /// The packet with so many zeros behind it that it is `len` bytes long: at most [`PADDING`].
+    /// The packet and zeros behind it, `len` bytes together: at most [`PADDING`] more than it has.
     pub fn padded_to(&mut self, len: usize) -> &[u8] {
         let packet_len = self.packet().len();
         self.bytes[packet_len..len].fill(0);

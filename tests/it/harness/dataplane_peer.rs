@@ -33,8 +33,8 @@ pub struct DataplanePeer {
 }
 
 impl DataplanePeer {
-    /// Starts it in a gateway's namespace, with the daemon's default settings and a device of this name and MTU, on this port of its
-    /// IPv4 addresses.
+    /// Starts it in a gateway's namespace, with the daemon's default settings and a device of this
+    /// name and MTU, on this port of its IPv4 addresses.
     pub fn start(
         namespace: &Namespace,
         (device, mtu): (&str, u16),

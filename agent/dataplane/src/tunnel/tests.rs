@@ -129,6 +129,14 @@ impl Far {
         (len, packet)
     }
 
+    /// Asks for a handshake of its own.
+    fn initiate(&mut self) {
+        let mut out = [0; 256];
+        let result = self.tunn.format_handshake_initiation(&mut out, false);
+        let TunnResult::WriteToNetwork(initiation) = result else { panic!("{result:?}") };
+        self.socket.send(initiation).unwrap();
+    }
+
     fn send(&mut self, inner: &[u8]) {
         let datagram = self.seal(inner);
         self.socket.send(&datagram).unwrap();
@@ -293,10 +301,7 @@ fn an_initiation_that_was_lost_is_repeated_after_a_second() {
 #[test]
 fn a_handshake_that_the_peer_begins_is_news_when_its_first_data_comes() {
     let (mut far, mut near) = Far::and_near();
-    let mut out = [0; 256];
-    let result = far.tunn.format_handshake_initiation(&mut out, false);
-    let TunnResult::WriteToNetwork(initiation) = result else { panic!("{result:?}") };
-    far.socket.send(initiation).unwrap();
+    far.initiate();
     near.down();
     assert!(near.turn.news.is_empty(), "nothing is confirmed yet");
     assert!(far.hear().1.is_empty(), "the response, which is answered by a keepalive");
@@ -309,11 +314,8 @@ fn a_handshake_that_the_peer_begins_is_news_when_its_first_data_comes() {
 #[test]
 fn handshakes_that_crossed_are_followed_by_one_that_settles_it() {
     let (mut far, mut near) = Far::and_near();
-    let mut out = [0; 256];
-    let result = far.tunn.format_handshake_initiation(&mut out, false);
-    let TunnResult::WriteToNetwork(initiation) = result else { panic!("{result:?}") };
     near.tunnel.start(&mut near.turn);
-    far.socket.send(initiation).unwrap();
+    far.initiate();
     assert!(far.hear().1.is_empty(), "our initiation");
     near.down();
     assert!(far.hear().1.is_empty(), "our response, ...");
