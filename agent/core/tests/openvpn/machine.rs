@@ -280,6 +280,21 @@ fn silence_is_told_after_three_seconds_and_leads_to_the_next_server() {
 }
 
 #[test]
+fn a_process_that_was_told_to_end_is_not_connected_any_more() {
+    let mut tunnel = Tunnel::begun(2);
+    tunnel.say(HOLD);
+    tunnel.pass(Duration::from_secs(4));
+    assert_eq!(tunnel.ended, 1);
+    tunnel.told.clear();
+    tunnel.say(&connected());
+    assert_eq!(tunnel.told, []);
+    tunnel.end("");
+    assert_eq!(tunnel.started, [address(1), address(2)]);
+    tunnel.hear(Input::Started);
+    tunnel.connect();
+}
+
+#[test]
 fn a_server_that_has_begun_to_answer_is_not_cut_off() {
     let mut tunnel = Tunnel::begun(2);
     tunnel.say(HOLD);

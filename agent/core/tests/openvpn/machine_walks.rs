@@ -32,7 +32,7 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-/// What the supervisor has been asked for and has not done yet.
+/// What the supervisor has been asked for and has not done yet, and what it was told.
 #[derive(Debug, Default)]
 #[expect(clippy::struct_excessive_bools, reason = "each is one thing that is owed or not")]
 struct Owed {
@@ -41,6 +41,8 @@ struct Owed {
     end: bool,
     runs: bool,
     refused: bool,
+    /// What the session has been told last.
+    connected: bool,
 }
 
 impl Owed {
@@ -58,8 +60,12 @@ impl Owed {
                     self.end = true;
                 }
                 Action::Send(_) => assert!(self.runs, "talks to nobody"),
-                Action::Tell(News::Refused(_) | News::DeviceGone) => self.refused = true,
-                Action::Tell(_) => {}
+                Action::Tell(News::Refused(_) | News::DeviceGone) => {
+                    (self.refused, self.connected) = (true, false);
+                }
+                Action::Tell(News::Connected { .. }) => self.connected = true,
+                Action::Tell(News::Down(_)) => self.connected = false,
+                Action::Tell(News::Trouble(_)) => {}
             }
         }
     }
@@ -83,9 +89,21 @@ impl Owed {
     }
 }
 
+/// Whether who says so is not connected.
+fn says_that_it_is_off(message: &Message) -> bool {
+    match message {
+        Message::Hold { .. } => true,
+        Message::State(state) => {
+            matches!(state.name, StateName::Reconnecting | StateName::Exiting)
+        }
+        _ => false,
+    }
+}
+
 proptest! {
     /// Whatever openvpn says in whatever order, no process is started beside another one, nothing
-    /// is said or tried after a refusal, and what is not connected has something that it waits for.
+    /// is said or tried after a refusal, nobody is connected whose openvpn has broken off, and what
+    /// is not connected has something that it waits for.
     #[test]
     fn nothing_that_is_said_confuses_it(steps in prop::collection::vec(step(), 1..200)) {
         let login = Login { username: "alice".to_owned(), password: Secret::new("x".to_owned()) };
@@ -94,15 +112,13 @@ proptest! {
         let mut machine = Machine::new(&with_ca(PROFILE), setup);
         let (mut owed, mut now) = (Owed::default(), start());
         owed.take(&mut machine);
-        let mut connected = false;
         for step in steps {
+            let mut off = false;
             match step {
                 Step::Say(name, index) if owed.runs => {
                     let said = messages(DIALOGUES[name % DIALOGUES.len()].0);
                     let message = said[index % said.len()].clone();
-                    if let Message::State(state) = &message {
-                        connected = state.name == StateName::Connected;
-                    }
+                    off = says_that_it_is_off(&message);
                     machine.handle(Input::Said(message), now);
                 }
                 Step::Say(..) => {}
@@ -114,8 +130,9 @@ proptest! {
                 }
             }
             owed.take(&mut machine);
+            prop_assert!(!owed.connected || (owed.runs && !off), "{machine:?}");
             let waits = machine.poll_timeout().is_some() || owed.addresses || owed.start || owed.end;
-            prop_assert!(waits || connected || owed.refused || machine.is_over(), "{machine:?}");
+            prop_assert!(waits || owed.connected || owed.refused || machine.is_over(), "{machine:?}");
         }
     }
 }

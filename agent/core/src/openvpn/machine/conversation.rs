@@ -86,13 +86,14 @@ impl Machine {
     fn state(&mut self, state: &State, now: Instant) {
         self.note(|attempt| attempt.take_state(&state.name, &state.detail));
         match state.name {
-            StateName::Connected => self.connected(state, now),
+            StateName::Connected if self.may_connect() => self.connected(state, now),
             StateName::Reconnecting | StateName::Exiting => self.broke_off(&state.detail, now),
             // It is heard, and has all the time that a try may take.
             StateName::Auth if self.phase == Phase::Trying => {
                 self.limit = Some(now + super::ATTEMPT);
             }
-            StateName::Auth
+            StateName::Connected
+            | StateName::Auth
             | StateName::Connecting
             | StateName::Resolve
             | StateName::TcpConnect
@@ -111,6 +112,11 @@ impl Machine {
             Ok(pushed) => self.pushed = Some(pushed),
             Err(why) => self.refuse(because(Code::ConfigInvalid, &why.to_string())),
         }
+    }
+
+    /// A process that was told to end may connect before it hears so.
+    fn may_connect(&self) -> bool {
+        matches!(self.phase, Phase::Trying | Phase::Connected(_))
     }
 
     fn connected(&mut self, state: &State, now: Instant) {
