@@ -13,7 +13,7 @@ use nix::sys::stat::Mode;
 
 use crate::harness::container::Container;
 use crate::harness::lab::in_lab;
-use crate::harness::namespace::{Namespace, host_command};
+use crate::harness::namespace::Namespace;
 use crate::harness::process::Process;
 use crate::harness::wait;
 use crate::harness::world::{World, request};
@@ -27,41 +27,37 @@ fn bind(from: &str, to: &str) {
     mount(Some(from), to, None::<&str>, MsFlags::MS_BIND, None::<&str>).expect("bind");
 }
 
-/// Makes what the cases name. The process keeps a mount namespace of its own.
-fn prepare(container: &Container) -> Process {
+/// Makes what the cases name.
+fn prepare(container: &Container) {
     fs::write("/run/netns/file", "text").unwrap();
     fs::create_dir("/run/netns/dir").unwrap();
     nix::unistd::mkfifo("/run/netns/fifo", Mode::S_IRWXU).unwrap();
     let _listener = std::os::unix::net::UnixListener::bind("/run/netns/socket").unwrap();
     bind("/proc/thread-self/ns/net", "/run/netns/host");
-    bind("/proc/thread-self/ns/uts", "/run/netns/uts");
-    bind("/proc/thread-self/ns/ipc", "/run/netns/ipc");
+    for kind in ["uts", "ipc", "pid", "user", "cgroup"] {
+        bind(&format!("/proc/thread-self/ns/{kind}"), &format!("/run/netns/{kind}"));
+    }
     let inside = container.namespace().path();
     symlink(&inside, "/run/netns/link").unwrap();
     symlink("/run/netns", "/run/netns/dir/up").unwrap();
     fs::create_dir("/run/elsewhere").unwrap();
     bind(inside.to_str().unwrap(), "/run/elsewhere/ns");
     symlink("/run/elsewhere", "/run/netns/out").unwrap();
-    let process = Process::start(host_command("unshare").args(["--mount", "sleep", "infinity"]));
-    let pid = process.pid().to_string();
-    wait::until("a process has its mount namespace", Duration::from_secs(20), || {
-        fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|name| name == "sleep\n")
-    });
-    bind(&format!("/proc/{pid}/ns/mnt"), "/run/netns/mnt");
-    process
 }
 
 /// Paths that lead to no container, and what each must be refused with.
-const PATHS: [(&str, Code); 24] = [
+const PATHS: [(&str, Code); 26] = [
     ("/run/netns/none", Code::NetnsGone),
     ("/run/netns/file", Code::NetnsInvalid),
     ("/run/netns/dir", Code::NetnsInvalid),
     ("/run/netns/fifo", Code::NetnsInvalid),
     ("/run/netns/socket", Code::NetnsInvalid),
     ("/run/netns/host", Code::NetnsIsHost),
-    ("/run/netns/mnt", Code::NetnsInvalid),
     ("/run/netns/uts", Code::NetnsInvalid),
     ("/run/netns/ipc", Code::NetnsInvalid),
+    ("/run/netns/pid", Code::NetnsInvalid),
+    ("/run/netns/user", Code::NetnsInvalid),
+    ("/run/netns/cgroup", Code::NetnsInvalid),
     ("/run/netns/link", Code::NetnsInvalid),
     ("/run/netns/out/ns", Code::NetnsInvalid),
     ("/run/netns/dir/up/good", Code::NetnsInvalid),
@@ -108,7 +104,7 @@ fn every_reference_that_is_no_containers_gets_its_code() {
     in_lab(|lab| {
         let world = World::new(lab, 2);
         let container = Container::with_process("good");
-        let _elsewhere = prepare(&container);
+        prepare(&container);
         let (taken, _) = world.attached("taken");
         let mut wrong = Vec::new();
         for (reference, code) in cases(&world, &taken, dead_process(&container)) {
