@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use egress_core::api::SessionState;
 
-use crate::harness::lab::{SERVER_V4, in_lab};
+use crate::harness::lab::{HOST_V4, HOST_V4_LATER, ROUTER_V4, SERVER_V4, in_lab};
+use crate::harness::namespace::host_ip;
 use crate::harness::probe;
 use crate::harness::resolver::{self, Resolver};
 use crate::harness::traffic::Stream;
@@ -75,6 +76,26 @@ fn a_server_that_moved_is_followed_when_it_speaks() {
         });
         println!("traffic again {took:?} after the server moved");
         assert_eq!(stream.finish().broken, None);
+    });
+}
+
+#[test]
+fn a_host_that_gets_another_address_sends_from_it() {
+    in_lab(|lab| {
+        let sniffer = lab.sniff();
+        let world = World::new(lab, 1);
+        let (container, _) = world.attached("c-1");
+        let stream = Stream::start(&container, SERVER_V4.into());
+        host_ip(&format!(
+            "addr del {HOST_V4}/24 dev uplink
+             addr add {HOST_V4_LATER}/24 dev uplink
+             route replace default via {ROUTER_V4}
+            "
+        ));
+        let took = container.wait_for_traffic(AFTER_MOVE);
+        println!("traffic again {took:?} after the host got another address");
+        assert_eq!(stream.finish().broken, None);
+        sniffer.assert_clean("host renumbered", &world.allowed(), &Canary::random());
     });
 }
 

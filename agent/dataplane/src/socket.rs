@@ -13,6 +13,8 @@ use rustix::net::{self, AddressFamily, RecvFlags, SendFlags, SocketFlags, Socket
 pub struct Socket {
     fd: OwnedFd,
     remote: SocketAddr,
+    /// Not while there is no way to the remote.
+    connected: bool,
     /// Hears everybody else on the same port. An IPv6 socket that was connected once never hears
     /// others again, disconnected or not: the kernel keeps the remote's address.
     ear: Option<OwnedFd>,
@@ -24,7 +26,7 @@ impl Socket {
         if sockopt::socket_type(&fd)? != SocketType::DGRAM {
             return Err(Errno::PROTOTYPE);
         }
-        Ok(Self { fd, remote, ear: None })
+        Ok(Self { fd, remote, connected: true, ear: None })
     }
 
     /// Where datagrams go.
@@ -84,11 +86,18 @@ impl Socket {
         io::retry_on_intr(|| net::send(&self.fd, datagram, flags)).map(drop)
     }
 
-    /// Hears anybody from now on, on the port it has.
+    /// Hears anybody from now on, on the port it has; and sends from the address that leads to the
+    /// remote now, since the host may have another one than before.
     pub fn listen(&mut self) -> io::Result<()> {
-        if self.ear.is_some() {
-            return Ok(());
+        // Where no way leads now one may lead the next time.
+        self.connected = udp::reconnect(&self.fd, self.remote).is_ok();
+        if self.ear.is_none() {
+            self.ear = Some(self.open_ear()?);
         }
+        Ok(())
+    }
+
+    fn open_ear(&self) -> io::Result<OwnedFd> {
         let port = SocketAddr::try_from(net::getsockname(&self.fd)?)?.port();
         let (family, any) = match self.remote {
             SocketAddr::V4(_) => (AddressFamily::INET, Ipv4Addr::UNSPECIFIED.into()),
@@ -104,20 +113,23 @@ impl Socket {
         sockopt::set_socket_reuseaddr(&ear, true)?;
         let bound = net::bind(&ear, &SocketAddr::new(any, port));
         sockopt::set_socket_reuseaddr(&self.fd, false)?;
-        self.ear = bound.map(|()| Some(ear))?;
-        Ok(())
+        bound.map(|()| ear)
     }
 
     /// An authentic datagram came from there: hears nobody else from now on. True when the remote
-    /// is another one than before. Does nothing when it does not listen.
+    /// is another one than before. Does nothing when it does not listen, and goes on listening when
+    /// no way leads there.
     pub fn settle(&mut self, from: SocketAddr) -> std::io::Result<bool> {
         if self.ear.is_none() {
             return Ok(false);
         }
         let moved = from != self.remote;
-        if moved {
-            udp::reconnect(&self.fd, from)?;
-            self.remote = from;
+        if moved || !self.connected {
+            if let Err(error) = udp::reconnect(&self.fd, from) {
+                self.connected = udp::reconnect(&self.fd, self.remote).is_ok();
+                return Err(error);
+            }
+            (self.connected, self.remote) = (true, from);
         }
         self.ear = None;
         Ok(moved)
@@ -204,6 +216,21 @@ mod tests {
     fn a_socket_hears_all_while_it_listens_then_the_one_it_settles_on() {
         it_hears_all_while_it_listens_then_one("127.0.0.1:0", "127.0.0.2:0");
         it_hears_all_while_it_listens_then_one("[::1]:0", "[::1]:0");
+    }
+
+    #[test]
+    fn a_source_to_which_no_way_leads_changes_nothing() {
+        let remote = bound("127.0.0.1:0");
+        let (mut socket, address) = connected(&remote);
+        socket.listen().unwrap();
+        // A broadcast address is none that a socket connects to unasked.
+        assert!(socket.settle((Ipv4Addr::BROADCAST, 9).into()).is_err());
+        assert!(socket.ear().is_some());
+        socket.send(b"still there").unwrap();
+        assert_eq!(remote.recv_from(&mut [0; 32]).unwrap().1, address);
+        let at_remote = remote.local_addr().unwrap();
+        assert!(!socket.settle(at_remote).unwrap());
+        assert!(socket.ear().is_none());
     }
 
     #[test]

@@ -25,6 +25,8 @@ use super::wait;
 
 /// The host's address on its uplink.
 pub const HOST_V4: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 2);
+/// What the host's address may be changed to.
+pub const HOST_V4_LATER: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 3);
 /// The host's other address on its uplink.
 pub const HOST_V6: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 2, 0, 0, 0, 0, 2);
 /// The router that the host's default route leads to.

@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use etherparse::{LaxNetSlice, LaxSlicedPacket, TransportSlice};
 
 use super::keys::random_bytes;
-use super::lab::{HOST_V4, HOST_V6};
+use super::lab::{HOST_V4, HOST_V4_LATER, HOST_V6};
 use super::sniffer::Frame;
 
 /// Text that only a container sends: it must not be seen in clear.
@@ -84,7 +84,8 @@ pub fn goes_to(frame: &Frame, address: IpAddr) -> bool {
 
 fn is_allowed(packet: &LaxSlicedPacket<'_>, allowed: &Allowed) -> bool {
     if let Some(LaxNetSlice::Arp(arp)) = &packet.net {
-        return arp.sender_protocol_addr() == HOST_V4.octets();
+        let sender = arp.sender_protocol_addr();
+        return sender == HOST_V4.octets() || sender == HOST_V4_LATER.octets();
     }
     let Some((from, to)) = addresses(packet) else { return false };
     match &packet.transport {
@@ -114,7 +115,7 @@ fn is_allowed(packet: &LaxSlicedPacket<'_>, allowed: &Allowed) -> bool {
 }
 
 fn is_host(address: IpAddr) -> bool {
-    address == HOST_V4 || address == HOST_V6
+    address == HOST_V4 || address == HOST_V4_LATER || address == HOST_V6
 }
 
 fn is_link_local(address: IpAddr) -> bool {
