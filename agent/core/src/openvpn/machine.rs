@@ -306,6 +306,7 @@ impl Machine {
         if by_itself && self.taking_leave {
             self.counted = None;
         }
+        self.hear_rejection(words);
         match self.phase {
             Phase::Over | Phase::Waiting | Phase::Resolving => {}
             Phase::Starting => match self.next.take() {

@@ -203,6 +203,17 @@ fn a_refused_password_is_never_sent_again() {
 }
 
 #[test]
+fn a_password_whose_openvpn_died_after_the_refusal_is_not_sent_again_either() {
+    let mut tunnel = Tunnel::begun(2);
+    tunnel.say(&format!("{HOLD}{NEED}>PASSWORD:Verification Failed: 'Auth'\r\n"));
+    tunnel.hear(Input::Ended { words: String::new(), by_itself: false });
+    assert_eq!(tunnel.refused().code, Code::AuthFailed);
+    assert_eq!(tunnel.passwords(), ["pass"]);
+    assert_eq!(tunnel.started, [address(1)]);
+    assert!(tunnel.machine.is_over());
+}
+
+#[test]
 fn a_providers_words_are_bounded_and_clean() {
     let mut tunnel = Tunnel::begun(1);
     tunnel.say(HOLD);
@@ -520,6 +531,25 @@ fn a_server_counts_a_session_until_it_was_told_that_it_is_over() {
     tunnel.end("");
     assert_eq!(tunnel.machine.farewell(), Farewell::Told);
     assert!(tunnel.machine.is_over());
+}
+
+#[test]
+fn what_ends_at_one_server_tells_another_nothing() {
+    let mut tunnel = Tunnel::new();
+    let by_tcp = Transport { protocol: Protocol::Tcp, family: None };
+    let addresses = vec![address(1), Address { transport: by_tcp, ..address(2) }];
+    tunnel.hear(Input::Resolved(addresses));
+    tunnel.hear(Input::Started);
+    tunnel.connect();
+    tunnel.pass(Duration::from_mins(1));
+    tunnel.say(">STATE:1,RECONNECTING,ping-restart,,,,,\r\n>HOLD:Waiting for hold release:1\r\n");
+    tunnel.say(">STATE:1,RECONNECTING,server_poll,,,,,\r\n>HOLD:Waiting for hold release:1\r\n");
+    tunnel.end("");
+    tunnel.hear(Input::Started);
+    assert_eq!(tunnel.started.len(), 2);
+    tunnel.say(HOLD);
+    tunnel.say(">STATE:1,RECONNECTING,connection-failed,,,,,\r\n");
+    assert_ne!(tunnel.machine.farewell(), Farewell::Told);
 }
 
 #[test]

@@ -165,11 +165,12 @@ impl Attempt {
         self.ended.is_some() || self.fatal.is_some()
     }
 
-    /// Whether the server knows that the session is over, by its own words or ours.
+    /// Whether the server has had a session of this attempt and knows that it is over, by its own
+    /// words or ours.
     pub fn is_server_told(&self) -> bool {
         let by_words = ["exit-with-notification", "server-pushed-halt", "remote-exit"];
-        let ended = self.ended.as_deref();
-        ended.is_some_and(|ended| self.is_tcp() || by_words.contains(&ended))
+        let told = |ended: &String| self.is_tcp() || by_words.contains(&ended.as_str());
+        self.progress == Progress::Connected && self.ended.as_ref().is_some_and(told)
     }
 
     fn is_tcp(&self) -> bool {

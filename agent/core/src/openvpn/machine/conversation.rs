@@ -140,11 +140,19 @@ impl Machine {
         if self.attempt.as_ref().is_some_and(Attempt::is_server_told) {
             self.counted = None;
         }
-        if let Some(why) = self.attempt.as_mut().and_then(Attempt::take_rejection) {
-            self.not_taken(why, detail);
-        }
+        self.hear_rejection(detail);
         if let Phase::Connected(since) = self.phase {
             self.lost(self.why(), since, now);
+        }
+    }
+
+    /// What a server has said about the password counts when the try is over, however it ends.
+    pub(super) fn hear_rejection(&mut self, detail: &str) {
+        if self.phase == Phase::Over {
+            return;
+        }
+        if let Some(why) = self.attempt.as_mut().and_then(Attempt::take_rejection) {
+            self.not_taken(why, detail);
         }
     }
 
