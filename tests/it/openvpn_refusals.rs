@@ -72,6 +72,8 @@ fn a_password_that_is_changed_at_the_server_blocks_the_session_at_its_next_login
         let mut world = OpenvpnWorld::new(lab);
         let (container, _) = world.attached("c-1");
         world.server.set_proof(Proof::Password("another".to_owned(), None));
+        // Who changes it does so in the catalog too: the refusal is the former password's alone.
+        world.apply(&world.server.profile(), &[credential(0, "another")]);
         world.server.restart();
         let id = session_id("c-1");
         world.agent.wait_for_state(&id, SessionState::Blocked, Duration::from_secs(30));
@@ -79,6 +81,9 @@ fn a_password_that_is_changed_at_the_server_blocks_the_session_at_its_next_login
         thread::sleep(PATIENCE);
         assert_eq!(world.server.refusals(), 1);
         assert_eq!(container.devices(), ["lo"]);
+        let credentials = world.agent.ask("GET", "/v1/credentials", "").body;
+        assert!(!credentials.contains("refused"), "{credentials}");
+        world.agent.attach(&request("c-1", container.by_path(), 0)).unwrap();
     });
 }
 

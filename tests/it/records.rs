@@ -4,17 +4,19 @@ use std::thread;
 use std::time::Duration;
 
 use egress_core::api::{
-    Code, CredentialRecord, GatewayRecord, MappingRecord, Problem, ProviderRecord, Removed,
-    SessionState, SessionView, WorkspaceRecord, Written,
+    Code, ConnectionList, CredentialRecord, GatewayRecord, MappingRecord, Problem, ProviderRecord,
+    Removed, SessionState, SessionView, WorkspaceRecord, Written,
 };
 use egress_core::fault::Severity;
+use egress_core::id::{CredentialId, SessionId};
 use serde_json::{Value, json};
 
 use crate::harness::agent::Agent;
 use crate::harness::container::Container;
 use crate::harness::http::Reply;
 use crate::harness::keys::KeyPair;
-use crate::harness::lab::in_lab;
+use crate::harness::lab::{SERVER_V4, in_lab};
+use crate::harness::probe;
 use crate::harness::wait;
 use crate::harness::wireguard_peer::WireguardPeer;
 use crate::harness::world::{GROUP, World, gateway_config, gateway_id, request, session_id};
@@ -254,6 +256,39 @@ fn a_gateway_that_went_silent_is_met_again_as_the_catalog_has_it_now() {
         world.agent.detach(&id, false);
         world.agent.wait_until_idle();
     });
+}
+
+#[test]
+fn a_session_that_changes_its_credential_is_on_the_one_it_has_a_lease_of_after_a_kill_too() {
+    in_lab(|lab| {
+        let mut world = World::new(lab, 2);
+        let (_other, other) = world.attached("c-1");
+        let (container, _) = world.attached("c-2");
+        world.agent.detach(&session_id("c-1"), false);
+        let (id, freed) = (session_id("c-2"), other.credential_id);
+        // Its gateway goes where nobody answers; what was free before it is free now.
+        world.peer.stop();
+        let config = gateway_config(&world.peer, &format!("{}:9", world.gateway.v4(1)));
+        patched(&world.agent, &gateway_path(), &json!({ "config": config }));
+        wait::until("it has another lease", Duration::from_secs(40), || {
+            let _ = container.run(|| probe::ping(SERVER_V4.into(), Duration::from_millis(200)));
+            lease(&world.agent, &id) == freed
+        });
+        wait::until("it is on what it has a lease of", Duration::from_secs(5), || {
+            world.agent.session(&id).unwrap().credential_id == freed
+        });
+        world.agent.kill_control();
+        world.agent.start_again();
+        assert_eq!(world.agent.session(&id).unwrap().credential_id, freed);
+        assert_eq!(lease(&world.agent, &id), freed);
+    });
+}
+
+/// The credential of which a session has the lease.
+fn lease(agent: &Agent<'_>, id: &SessionId) -> Option<CredentialId> {
+    let list: ConnectionList = agent.ask("GET", "/v1/connections", "").json();
+    let held = list.connections.into_iter().find(|held| held.sessions.contains(id));
+    held.map(|held| held.credential_id)
 }
 
 #[test]

@@ -101,6 +101,9 @@ impl Driver {
                     Input::Failed(reason)
                 }
             };
+            if matches!((&action, &input), (Action::BringUp { .. }, Input::Done)) {
+                self.follow_tunnel().await;
+            }
             self.machine.handle(input, Instant::now());
             self.follow().await;
         }
@@ -238,6 +241,15 @@ impl Driver {
         self.hands.tunnel.as_mut().and_then(Standing::wireguard)
     }
 
+    /// Another tunnel may be on another credential, without a change of state. The attach's own is
+    /// told with the attach's answer.
+    async fn follow_tunnel(&mut self) {
+        if self.hands.row.state != SessionState::Connecting {
+            self.remember().await;
+            self.show();
+        }
+    }
+
     /// Tells a change of state to the store, the log, the metrics and whoever waits.
     async fn follow(&mut self) {
         let (state, reason) = (self.machine.state(), self.machine.reason());
@@ -297,6 +309,11 @@ impl Driver {
             state: self.hands.row.state,
             reason: self.hands.row.reason.clone(),
         });
+        self.show();
+    }
+
+    /// Shows the row to whoever looks.
+    fn show(&self) {
         let refusal = self.hands.row.reason.as_ref().map(|reason| match &self.refusal {
             Some(refusal) if refusal.code == reason.code => refusal.clone(),
             _ => Refusal::new(reason.code, reason.detail.clone()),

@@ -121,9 +121,11 @@ impl Hands {
         })
     }
 
-    /// Whether the session has its lease.
+    /// Whether the session has the lease of its credential.
     pub fn holds_lease(&self) -> bool {
-        self.shell.store.in_use().holders().any(|(session, _)| session == self.row.id())
+        let wanted = (self.row.id(), self.row.credential);
+        let in_use = self.shell.store.in_use();
+        in_use.holders().any(|(session, credential)| (session, Some(credential)) == wanted)
     }
 
     /// The container's namespace, if it is still the same one.

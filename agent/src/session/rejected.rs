@@ -32,6 +32,10 @@ impl Rejected {
     /// Learns from a session's new state.
     pub fn learn(&self, row: &SessionRow, catalog: &Catalog) {
         let Some(credential) = row.credential.and_then(|id| catalog.credential(id)) else { return };
+        // What was said about a former secret says nothing about this one.
+        if row.secret_version != Some(credential.secret_version) {
+            return;
+        }
         match (row.state, &row.reason) {
             (SessionState::Connected, _) => {
                 self.marks().remove(&credential.id);
