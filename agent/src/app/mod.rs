@@ -31,7 +31,7 @@ use crate::control::tls::Keeper;
 use crate::control::{tls, unix};
 use crate::metrics::Metrics;
 use crate::report::Reporter;
-use crate::session::{Deaths, HealthBoard, Manager, Rejected, Shell};
+use crate::session::{Deaths, HealthBoard, Manager, Rejected, Shell, sweep};
 use crate::store::{SqliteStore, Store};
 use crate::tunnel::dataplane::{Dataplane, Launch};
 use crate::tunnel::device::Devices;
@@ -153,6 +153,7 @@ impl Serving {
         let (ready, cancel) = (Arc::new(AtomicBool::new(true)), CancellationToken::new());
         let mut tasks = tokio::task::JoinSet::new();
         tasks.spawn(announce::announce(host.store.clone(), events.clone(), cancel.clone()));
+        tasks.spawn(sweep(host.store.clone(), cancel.clone()));
         if let Some(reporter) = reporter {
             tasks.spawn(reporter.run(cancel.clone()));
         }

@@ -24,6 +24,7 @@ mod selection;
 mod shell;
 mod standing;
 mod step;
+mod sweep;
 mod view;
 mod wireguard;
 
@@ -34,3 +35,4 @@ pub use manager::Manager;
 pub use prepare::gateway_view;
 pub use rejected::Rejected;
 pub use shell::Shell;
+pub use sweep::sweep;

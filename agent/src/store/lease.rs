@@ -126,12 +126,13 @@ fn end(db: &Connection, session: &SessionId) -> rusqlite::Result<Option<Change>>
     Ok(lease.map(|lease| Change::Freed { lease }))
 }
 
-/// Ends the leases of sessions that have no row, and names them.
+/// Ends the leases of sessions that have no row or are blocked, and names them.
 pub(super) fn release_orphans(db: &Connection) -> rusqlite::Result<(Vec<SessionId>, Vec<Change>)> {
     let ended: Vec<(i64, Text<SessionId>)> = db
         .prepare_cached(
             "DELETE FROM lease WHERE session_id IS NOT NULL \
-             AND session_id NOT IN (SELECT session_id FROM session) RETURNING id, session_id",
+             AND session_id NOT IN (SELECT session_id FROM session WHERE state <> 'blocked') \
+             RETURNING id, session_id",
         )?
         .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?
         .collect::<Result<_, _>>()?;

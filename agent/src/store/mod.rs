@@ -88,7 +88,7 @@ pub type Answer<'a, T> = BoxFuture<'a, Result<T, StoreError>>;
 ///
 /// Opening one registers this agent: it goes on with the leases and rows it had, and
 /// [`Store::starts`] tells its lives apart. On one host there is no heartbeat, since nobody else
-/// may have the file; leases of sessions that are no more are reaped with
+/// may have the file; leases of sessions that need none any more are reaped with
 /// [`Store::release_orphans`].
 ///
 /// Every call is carried out whole or not at all, in the order in which the calls were made, also
@@ -122,7 +122,7 @@ pub trait Store: Send + Sync {
     /// with these.
     fn leases(&self) -> Answer<'_, Vec<Lease>>;
 
-    /// Ends the leases of sessions that have no row, and names them.
+    /// Ends the leases of sessions that have no row or are blocked, and names them.
     fn release_orphans(&self) -> Answer<'_, Vec<SessionId>>;
 
     /// What counts against limits now.

@@ -293,7 +293,8 @@ impl Store for Engine {
         self.ask("release orphans", |disk| {
             let rows = &disk.rows;
             let is_orphan = |slot: &mut Slot| {
-                slot.held.session.as_ref().is_some_and(|session| !rows.contains_key(session))
+                let row = slot.held.session.as_ref().map(|session| rows.get(session));
+                row.is_some_and(|row| row.is_none_or(|row| row.state == SessionState::Blocked))
             };
             let ended = disk.leases.extract_if(.., |_, slot| is_orphan(slot));
             ended.filter_map(|(_, slot)| slot.held.session).collect()

@@ -23,13 +23,18 @@ async fn a_reopened_store_has_every_lease_and_row_it_had<G: Ground>() {
     assert_eq!(store.sessions().await.unwrap(), [changed]);
 }
 
-async fn leases_of_sessions_without_a_row_are_released_at_once<G: Ground>() {
+async fn leases_of_sessions_without_a_row_or_blocked_are_released_at_once<G: Ground>() {
     let store = G::new().open();
     store.claim(session("a"), vec![candidate(1, None)]).await.unwrap();
     store.claim(session("b"), vec![candidate(1, None)]).await.unwrap();
     store.save(&row("b")).await.unwrap();
     assert_eq!(store.release_orphans().await.unwrap(), [session("a")]);
     assert_eq!(store.in_use().credential(credential(1)), 1);
+    let blocked = SessionRow { state: SessionState::Blocked, ..row("b") };
+    store.save(&blocked).await.unwrap();
+    assert_eq!(store.release_orphans().await.unwrap(), [session("b")]);
+    assert_eq!(*store.in_use(), InUseSnapshot::default());
+    store.claim(session("b"), vec![candidate(1, None)]).await.unwrap();
     store.forget(&session("b")).await.unwrap();
     store.forget(&session("b")).await.unwrap();
     assert_eq!(store.release_orphans().await.unwrap(), [session("b")]);
@@ -66,7 +71,7 @@ async fn a_closed_store_says_that_it_is_unavailable<G: Ground>() {
 
 on_every_engine! {
     a_reopened_store_has_every_lease_and_row_it_had
-    leases_of_sessions_without_a_row_are_released_at_once
+    leases_of_sessions_without_a_row_or_blocked_are_released_at_once
     tunnel_numbers_are_not_used_again_after_a_restart
     the_newest_wall_time_of_a_key_is_kept
     a_closed_store_says_that_it_is_unavailable
