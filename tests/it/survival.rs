@@ -1,8 +1,9 @@
 //! What a session survives, and what ends with it.
 
-use std::time::Duration;
+use std::fs;
+use std::time::{Duration, Instant};
 
-use egress_core::api::{NetnsRef, SessionState};
+use egress_core::api::{AttachRequest, Code, NetnsRef, SessionState};
 
 use crate::harness::container::Container;
 use crate::harness::lab::{SERVER_V4, SERVER_V6, in_lab};
@@ -13,6 +14,8 @@ use crate::harness::world::{World, request, session_id};
 const LIMIT: Duration = Duration::from_secs(20);
 /// "After those namespaces are gone it is 0 within a second."
 const REAP: Duration = Duration::from_secs(1);
+
+const DATAPLANE_SOCKET: &str = "/run/egress-agent/private/dataplane.sock";
 
 #[test]
 fn traffic_never_stops_while_control_is_killed_and_starts_again() {
@@ -113,6 +116,32 @@ fn streams_go_on_through_the_death_of_the_data_plane() {
             println!("the data plane's death cost {:?}", record.longest_gap);
         }
         assert_eq!(world.agent.live_connections(), 2);
+    });
+}
+
+#[test]
+fn nobody_waits_for_a_data_plane_that_cannot_be_started() {
+    in_lab(|lab| {
+        let world = World::new(lab, 2);
+        let (container, _) = world.attached("c-1");
+        let other = Container::with_process("c-2");
+        fs::remove_file(DATAPLANE_SOCKET).unwrap();
+        fs::create_dir(DATAPLANE_SOCKET).unwrap();
+        world.agent.kill_dataplane();
+        wait::until("a start fails", LIMIT, || world.agent.log().contains("does not start"));
+
+        let asked = AttachRequest { deadline_ms: 3_000, ..request("c-2", other.by_path(), 0) };
+        let began = Instant::now();
+        let problem = world.agent.attach(&asked).unwrap_err();
+        assert_eq!(problem.code, Code::DataplaneUnavailable, "{problem:?}");
+        world.agent.detach(&session_id("c-1"), false);
+        assert_eq!(world.agent.live_connections(), 0);
+        assert!(began.elapsed() < Duration::from_secs(6), "{:?}", began.elapsed());
+        assert_eq!(container.devices(), ["lo"]);
+
+        fs::remove_dir(DATAPLANE_SOCKET).unwrap();
+        wait::until("a data plane runs", LIMIT, || world.agent.attach(&asked).is_ok());
+        other.wait_for_traffic(LIMIT);
     });
 }
 

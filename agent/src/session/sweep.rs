@@ -38,7 +38,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_lease_that_nobody_gave_back_is_free_after_a_round() {
         let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("store.sqlite");
+        let path = dir.path().join("state/store.sqlite");
         let store: Arc<dyn Store> =
             Arc::new(SqliteStore::open(&path, MasterKey::generate()).unwrap());
         let credential = CredentialId::from_bytes([1; 16]);

@@ -144,11 +144,10 @@ impl Supervisor {
                 received = self.connection.receive() => match received {
                     Ok(Some((message, fds))) => self.heard(message, fds),
                     Ok(None) if self.leaving => return,
-                    Ok(None) => self.restart().await,
+                    Ok(None) => self.restart(&mut jobs).await,
                     Err(error) => {
                         error!(%error, "the data plane cannot be understood and is replaced");
-                        let _ = self.connection.process().send_signal(rustix::process::Signal::KILL);
-                        self.restart().await;
+                        self.restart(&mut jobs).await;
                     }
                 },
             }
@@ -182,9 +181,7 @@ impl Supervisor {
                 self.send(Command::Listen { tunnel, peer }, &[], Waiting::Done(done_tx)).await;
             }
             Job::Remove { tunnel, done_tx } => {
-                let carried = self.tunnels.remove(&tunnel).map(|tunnel| tunnel.carried.device);
-                let held = carried.into_iter().chain(self.kept.remove(&tunnel)).collect();
-                let waiting = Waiting::Removed { held, done_tx };
+                let waiting = Waiting::Removed { held: self.forget(tunnel), done_tx };
                 self.send(Command::Remove { tunnel }, &[], waiting).await;
             }
             Job::Stats { done_tx } => {
@@ -196,6 +193,12 @@ impl Supervisor {
                 self.send(Command::Bye, &[], Waiting::Done(done_tx)).await;
             }
         }
+    }
+
+    /// Forgets a tunnel or a kept device, and gives what was held of it.
+    fn forget(&mut self, tunnel: TunnelId) -> Vec<OwnedFd> {
+        let carried = self.tunnels.remove(&tunnel).map(|tunnel| tunnel.carried.device);
+        carried.into_iter().chain(self.kept.remove(&tunnel)).collect()
     }
 
     async fn add(&mut self, carried: Carried, news_tx: mpsc::Sender<News>, done_tx: Done<()>) {
@@ -337,15 +340,17 @@ impl Supervisor {
         }
     }
 
-    /// The data plane died. The devices live on in our fds, and packets wait in them.
-    async fn restart(&mut self) {
+    /// The data plane died, or has nothing to say any more and has to: two that read one device
+    /// would share its packets. The devices live on in our fds, and packets wait in them.
+    async fn restart(&mut self, jobs: &mut mpsc::Receiver<Job>) {
+        let _ = self.connection.process().send_signal(rustix::process::Signal::KILL);
         let (tunnels, kept) = (self.tunnels.len(), self.kept.len());
         warn!(tunnels, kept, "the data plane died and is started again");
         self.metrics.dataplane_restarts.inc();
         for (_, waiting) in self.waiting.drain() {
             waiting.fail(DataplaneError::Gone);
         }
-        self.connection = self.start_until_it_runs().await;
+        self.connection = self.start_until_it_runs(jobs).await;
         let tunnels: Vec<TunnelId> = self.tunnels.keys().copied().collect();
         for tunnel in tunnels {
             self.hand_over(tunnel, Waiting::Again(tunnel)).await;
@@ -356,7 +361,7 @@ impl Supervisor {
         }
     }
 
-    async fn start_until_it_runs(&self) -> Connection {
+    async fn start_until_it_runs(&mut self, jobs: &mut mpsc::Receiver<Job>) -> Connection {
         let mut backoff = Backoff::new(RETRY_FIRST, RETRY_MOST, u64::from(std::process::id()));
         loop {
             match started(&self.launch).await {
@@ -365,7 +370,31 @@ impl Supervisor {
                     error!(error = %chain(&error), "the data plane does not start");
                 }
             }
-            sleep(backoff.next_wait()).await;
+            let next = sleep(backoff.next_wait());
+            tokio::pin!(next);
+            loop {
+                tokio::select! {
+                    () = &mut next => break,
+                    Some(job) = jobs.recv() => self.refuse(job),
+                }
+            }
+        }
+    }
+
+    /// Does what can be done while no data plane runs. Who asks for anything else hears that there
+    /// is none, since nobody is left to answer.
+    fn refuse(&mut self, job: Job) {
+        match job {
+            Job::Remove { tunnel, done_tx } => close(self.forget(tunnel), done_tx),
+            Job::Bye { done_tx } => drop(done_tx.send(Ok(()))),
+            Job::Add { .. }
+            | Job::Adopt { .. }
+            | Job::Keep { .. }
+            | Job::Retake { .. }
+            | Job::Export { .. }
+            | Job::SetEndpoint { .. }
+            | Job::Listen { .. }
+            | Job::Stats { .. } => {}
         }
     }
 }
