@@ -3,19 +3,23 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
-use egress_core::api::{Code, SessionState};
-use nix::sys::signal::Signal;
+use egress_core::api::{Code, Problem, SessionState};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 
 use crate::harness::container::Container;
 use crate::harness::lab::{SERVER_V4, in_lab};
+use crate::harness::openvpn_world::OpenvpnWorld;
 use crate::harness::traffic::{Hammer, Stream};
 use crate::harness::verdict::Canary;
 use crate::harness::wait;
-use crate::harness::world::{World, request};
+use crate::harness::world::{World, request, session_id};
 
 const ATTACHES: u16 = 50;
 /// `sessions.stop_s` of the default configuration, and the last replies.
 const DEADLINE: Duration = Duration::from_secs(13);
+/// How long an openvpn is waited for that was asked to end.
+const GOODBYE: Duration = Duration::from_millis(2_500);
 
 #[test]
 fn sigterm_during_fifty_attaches_ends_in_time_and_leaves_nothing_half_open() {
@@ -83,6 +87,27 @@ fn sigterm_during_fifty_attaches_ends_in_time_and_leaves_nothing_half_open() {
         let record = stream.finish();
         assert_eq!(record.broken, None);
         assert!(record.longest_gap < Duration::from_secs(1), "{record:?}");
+    });
+}
+
+#[test]
+fn a_session_that_stands_is_no_ended_one_while_the_agent_stops() {
+    in_lab(|lab| {
+        let mut world = OpenvpnWorld::new(lab);
+        let _held = world.attached("c-1");
+        let first = world.openvpn_pids();
+        let _other = world.attached("c-2");
+        // An openvpn that does not say goodbye is waited for.
+        kill(Pid::from_raw(first[0]), Signal::SIGSTOP).unwrap();
+        world.agent.signal(Signal::SIGTERM);
+        wait::until("the other has said goodbye", GOODBYE, || world.openvpn_pids() == first);
+        let shown = world.agent.session(&session_id("c-2")).expect("it is on the list");
+        assert_eq!(shown.state, SessionState::Connected);
+        let refused = world.agent.ask("DELETE", "/v1/sessions/c-2", "");
+        assert_eq!((refused.status, refused.json::<Problem>().code), (503, Code::ShuttingDown));
+        assert!(world.agent.wait_for_end(DEADLINE).success());
+        world.agent.start_again();
+        assert_eq!(world.agent.live_connections(), 2);
     });
 }
 

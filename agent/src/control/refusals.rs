@@ -57,7 +57,7 @@ impl Call {
         let own: &[&[Code]] = match self {
             Self::Attach => &[BODY, WRITE, ATTACH],
             Self::Session => &[&[Code::NoSuchSession]],
-            Self::Detach => &[&[Code::NoSuchSession, Code::Internal]],
+            Self::Detach => &[&[Code::NoSuchSession, Code::ShuttingDown, Code::Internal]],
             Self::ResolveGateway => &[&[Code::NoSuchGateway, Code::AmbiguousGateway]],
             Self::Traffic => &[&[Code::Internal]],
             Self::Apply => &[BODY, WRITE],

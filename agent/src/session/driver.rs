@@ -78,7 +78,7 @@ impl Driver {
         loop {
             self.act().await;
             if self.machine.is_over() {
-                return self.end().await;
+                return;
             }
             if !self.listen().await {
                 return;
@@ -264,7 +264,11 @@ impl Driver {
         self.hands.row.reason = reason.cloned();
         self.hands.row.generation = self.machine.generation();
         self.settle_accounts(was);
-        self.remember().await;
+        if state == SessionState::Closed {
+            self.leave_nothing().await;
+        } else {
+            self.remember().await;
+        }
         self.tell();
     }
 
@@ -291,9 +295,6 @@ impl Driver {
     }
 
     async fn remember(&self) {
-        if self.hands.row.state == SessionState::Closed {
-            return;
-        }
         if let Err(error) = self.hands.shell.store.save(&self.hands.row).await {
             warn!(error = %chain(&error), "the session's row was not saved");
         }
@@ -323,7 +324,8 @@ impl Driver {
         self.status_tx.send_replace(Status { view, gateway, secret_version, refusal });
     }
 
-    async fn end(&self) {
+    /// Before somebody is told that it has ended, and may begin another in the same place.
+    async fn leave_nothing(&self) {
         self.hands.shell.deaths.forget(self.hands.row.netns.cookie);
         self.hands.shell.metrics.forget(self.hands.row.id());
         if let Err(error) = self.hands.shell.store.forget(self.hands.row.id()).await {

@@ -179,8 +179,10 @@ impl Manager {
             if let Err(panic) = driver.await {
                 error!(session = %id, %panic, "a session's driver broke off");
                 manager.give_up(&id).await;
+                manager.forget(&id, &lifeline);
             }
-            manager.forget(&id, &lifeline);
+            // One that stands while the agent stops stays on the list.
+            manager.forget_over(&id, &lifeline);
         });
     }
 
@@ -276,7 +278,14 @@ impl Manager {
     /// Ends a session.
     pub async fn detach(&self, id: &SessionId, release: bool) -> Result<SessionView, Refusal> {
         let lifeline = self.lifeline(id)?;
-        Ok(self.end(id, &lifeline, release).await.view)
+        let view = self.end(id, &lifeline, release).await.view;
+        if view.state != SessionState::Closed && self.0.stopping.is_cancelled() {
+            let detail = format!(
+                "the agent is going down, and session {id} stands: detach it when it is back"
+            );
+            return Err(Refusal::new(Code::ShuttingDown, detail));
+        }
+        Ok(view)
     }
 
     async fn end(&self, id: &SessionId, lifeline: &Lifeline, release: bool) -> Status {
