@@ -179,7 +179,7 @@ impl Tunnel {
         }
         // Nothing waits for a batch that may come late.
         self.hand_over(coalescer)?;
-        Ok(cost)
+        Ok(cost.max(batch.messages() * LEAST))
     }
 
     /// Writes a peer's inner packet to the room and gives its length, when there is one whose

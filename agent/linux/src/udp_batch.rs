@@ -127,12 +127,17 @@ impl Batch {
         self.count == RECEIVE_MAX
     }
 
-    /// The datagrams, in order.
+    /// How many messages it holds, empty ones too.
+    pub fn messages(&self) -> usize {
+        self.count
+    }
+
+    /// The datagrams, in order, but for empty ones.
     pub fn datagrams(&self) -> impl Iterator<Item = &[u8]> {
         let messages = self.buffer.chunks(MESSAGE_MAX).zip(&self.received).take(self.count);
         messages.flat_map(|(buffer, received)| {
             let bytes = &buffer[..received.len.min(buffer.len())];
-            // An empty datagram is no chunk. No protocol of ours has them.
+            // No protocol of ours has empty datagrams, and none is a chunk.
             bytes.chunks(received.segment.unwrap_or(bytes.len()).max(1))
         })
     }

@@ -372,6 +372,19 @@ fn one_event_moves_a_bounded_number_of_packets() {
 }
 
 #[test]
+fn one_event_takes_a_bounded_number_of_empty_datagrams() {
+    let (far, mut near) = Far::and_near();
+    for _ in 0..1_500 {
+        far.socket.send(&[]).unwrap();
+    }
+    far.socket.send(&[0]).unwrap();
+    near.down();
+    assert_eq!(near.drops().invalid, 0, "what is behind the empty ones waits");
+    near.down();
+    assert_eq!(near.drops().invalid, 1);
+}
+
+#[test]
 fn a_device_that_is_gone_says_so() {
     let (_far, mut near) = Far::and_near();
     near.container = seqpacket::pair().unwrap().0;
