@@ -25,6 +25,14 @@ pub enum Message {
 }
 
 impl Message {
+    /// Whether to look at it takes the curve.
+    pub fn is_handshake(self) -> bool {
+        match self {
+            Self::Initiation | Self::Response { .. } => true,
+            Self::Cookie | Self::Data { .. } => false,
+        }
+    }
+
     /// Whether an authentic answer of some kind must come, a keepalive at the least.
     pub fn wants_answer(self) -> bool {
         match self {

@@ -41,6 +41,8 @@ enum Outcome {
     Answer(usize),
     /// Not authentic, or not for us.
     Refused,
+    /// A handshake message of somebody who does not know our key.
+    Strange,
 }
 
 impl Peer {
@@ -188,7 +190,8 @@ impl Peer {
 
     /// Takes a datagram. When it held an inner packet, gives the length of what now stands in
     /// `room`; its addresses are the sender's claim. The room must have [`crate::packet::ROOM`]
-    /// bytes, and holds whatever boringtun makes of a datagram.
+    /// bytes, and holds whatever boringtun makes of a datagram. Handshake messages beyond
+    /// `turn.handshakes` are dropped unseen.
     pub fn receive(
         &mut self,
         datagram: &[u8],
@@ -197,7 +200,12 @@ impl Peer {
         turn: &mut Turn,
     ) -> Option<usize> {
         let message = Message::parse(datagram);
-        let outcome = self.decapsulate(datagram, from, room);
+        let outcome = match message {
+            Some(message) if message.is_handshake() => {
+                self.take_handshake(datagram, from, room, &mut turn.handshakes)
+            }
+            Some(_) | None => self.decapsulate(datagram, from, room),
+        };
         match (message, outcome) {
             (Some(message), Outcome::Packet(len)) => {
                 self.heard(message, from, turn);
@@ -212,7 +220,7 @@ impl Peer {
                 None
             }
             (Some(_), Outcome::Nothing) => None,
-            (None, _) | (_, Outcome::Refused) => {
+            (None, _) | (_, Outcome::Refused | Outcome::Strange) => {
                 self.traffic.drops.invalid += 1;
                 None
             }
@@ -257,6 +265,24 @@ impl Peer {
         }
     }
 
+    fn take_handshake(
+        &mut self,
+        datagram: &[u8],
+        from: SocketAddr,
+        room: &mut [u8],
+        left: &mut usize,
+    ) -> Outcome {
+        if *left == 0 {
+            return Outcome::Refused;
+        }
+        let outcome = self.decapsulate(datagram, from, room);
+        // A stranger's costs next to nothing, and must not keep the peer's out.
+        if !matches!(outcome, Outcome::Strange) {
+            *left -= 1;
+        }
+        outcome
+    }
+
     fn decapsulate(&mut self, datagram: &[u8], from: SocketAddr, room: &mut [u8]) -> Outcome {
         match self.tunn.decapsulate(Some(from.ip()), datagram, room) {
             TunnResult::WriteToTunnelV4(packet, _) | TunnResult::WriteToTunnelV6(packet, _) => {
@@ -264,6 +290,7 @@ impl Peer {
             }
             TunnResult::Done => Outcome::Nothing,
             TunnResult::WriteToNetwork(answer) => Outcome::Answer(answer.len()),
+            TunnResult::Err(WireGuardError::InvalidMac) => Outcome::Strange,
             TunnResult::Err(_) => Outcome::Refused,
         }
     }

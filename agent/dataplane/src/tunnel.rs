@@ -23,6 +23,11 @@ pub const BUFFER: usize = FRAME_MAX + PADDING;
 const BUDGET: usize = 512 * 1024;
 /// What a packet takes of the budget at least: small ones cost as much time as larger ones.
 const LEAST: usize = 512;
+/// The most handshake messages that one event takes: together they are worth the budget, and no
+/// honest peer sends as many at once.
+const HANDSHAKES: usize = 4;
+/// What each takes of the budget besides its bytes: the curve costs 0.1 ms.
+const HANDSHAKE: usize = BUDGET / HANDSHAKES;
 
 /// A tunnel that carries packets.
 pub struct Tunnel {
@@ -137,6 +142,7 @@ impl Tunnel {
 
     /// The way down: what a peer sends, until there is no more or the budget is used.
     pub fn down(&mut self, index: u16, hands: &mut Hands, turn: &mut Turn) -> Result<(), Gone> {
+        turn.handshakes = HANDSHAKES;
         let mut budget = BUDGET;
         while budget > 0 {
             let Some(peer) = self.peers.get(usize::from(index)) else { return Ok(()) };
@@ -165,6 +171,7 @@ impl Tunnel {
     ) -> Result<usize, Gone> {
         let Hands { batch, coalescer } = hands;
         let joining = joining(self.config.uncut);
+        let handshakes = turn.handshakes;
         let mut cost = 0;
         for datagram in batch.datagrams() {
             cost += datagram.len().max(LEAST);
@@ -179,7 +186,8 @@ impl Tunnel {
         }
         // Nothing waits for a batch that may come late.
         self.hand_over(coalescer)?;
-        Ok(cost.max(batch.messages() * LEAST))
+        let taken = handshakes - turn.handshakes;
+        Ok(cost.max(batch.messages() * LEAST) + taken * HANDSHAKE)
     }
 
     /// Writes a peer's inner packet to the room and gives its length, when there is one whose

@@ -18,6 +18,8 @@ pub struct Turn {
     pub outer: Box<[u8]>,
     /// Datagrams for one peer.
     pub outbox: Outbox,
+    /// How many handshake messages may still be taken in this event.
+    pub handshakes: usize,
     /// What control should hear.
     pub news: Vec<Event>,
 }
@@ -27,7 +29,7 @@ impl Turn {
     /// panics where its output does not fit.
     pub fn new(now: Instant) -> Self {
         let outer = vec![0; ROOM].into_boxed_slice();
-        Self { now, outer, outbox: Outbox::new(), news: Vec::new() }
+        Self { now, outer, outbox: Outbox::new(), handshakes: 0, news: Vec::new() }
     }
 }
 

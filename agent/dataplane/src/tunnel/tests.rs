@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use boringtun::noise::{Tunn, TunnResult};
 use boringtun::x25519::{PublicKey, StaticSecret};
-use egress_linux::{seqpacket, udp};
+use egress_linux::{seqpacket, udp, udp_batch};
 use proptest::prelude::*;
 
 use super::*;
@@ -14,6 +14,8 @@ use crate::protocol::{Event, Key, PeerConfig};
 mod fallbacks;
 
 const MTU: u16 = 1420;
+/// Bytes of a cookie reply.
+const COOKIE: usize = 64;
 const ALLOWED: [&str; 2] = ["10.0.0.0/8", "fd00::/8"];
 
 /// A tunnel with one peer, whose device is a socket.
@@ -131,10 +133,36 @@ impl Far {
 
     /// Asks for a handshake of its own.
     fn initiate(&mut self) {
+        let initiation = self.initiation();
+        self.socket.send(&initiation).unwrap();
+    }
+
+    fn initiation(&mut self) -> Vec<u8> {
         let mut out = [0; 256];
-        let result = self.tunn.format_handshake_initiation(&mut out, false);
+        let result = self.tunn.format_handshake_initiation(&mut out, true);
         let TunnResult::WriteToNetwork(initiation) = result else { panic!("{result:?}") };
-        self.socket.send(initiation).unwrap();
+        initiation.to_vec()
+    }
+
+    /// Asks, and gives the length of the answer, which it takes.
+    fn initiate_and_hear(&mut self, near: &mut Near) -> usize {
+        self.initiate();
+        near.down();
+        self.hear().0
+    }
+
+    /// Sends datagrams of one length as one message.
+    fn send_joined(&self, datagrams: &[Vec<u8>]) {
+        let (bytes, segment) = (&datagrams.concat(), u16::try_from(datagrams[0].len()).ok());
+        udp_batch::send(&self.socket, [udp_batch::Message { bytes, segment }]).unwrap();
+    }
+
+    /// How many datagrams there are to hear now.
+    fn unheard(&self) -> usize {
+        self.socket.set_nonblocking(true).unwrap();
+        let heard = std::iter::from_fn(|| self.socket.recv(&mut [0; 256]).ok()).count();
+        self.socket.set_nonblocking(false).unwrap();
+        heard
     }
 
     fn send(&mut self, inner: &[u8]) {
@@ -382,6 +410,48 @@ fn one_event_takes_a_bounded_number_of_empty_datagrams() {
     assert_eq!(near.drops().invalid, 0, "what is behind the empty ones waits");
     near.down();
     assert_eq!(near.drops().invalid, 1);
+}
+
+/// Both ends, with a session, and the far end's initiations are answered however many come.
+fn connected_and_trusted() -> (Far, Near) {
+    let (mut far, mut near) = Far::and_near_connected();
+    // From the eleventh in a second on boringtun asks for a proof of the address.
+    while far.initiate_and_hear(&mut near) != COOKIE {}
+    (far, near)
+}
+
+#[test]
+fn one_event_answers_few_handshakes_and_carries_what_is_between_them() {
+    let (mut far, mut near) = connected_and_trusted();
+    let mut initiations = || -> Vec<_> { (0..60).map(|_| far.initiation()).collect() };
+    let flood: [_; 7] = std::array::from_fn(|_| initiations());
+    let invalid = near.drops().invalid;
+    for some in &flood[..5] {
+        far.send_joined(some);
+    }
+    far.send(&from_far(b"between"));
+    for some in &flood[5..] {
+        far.send_joined(some);
+    }
+    far.send(&from_far(b"in the next event"));
+    near.down();
+    assert_eq!(far.unheard(), 4);
+    assert_eq!(near.drops().invalid - invalid, 7 * 60 - 4);
+    assert_eq!(near.delivered(), Some(from_far(b"between")));
+    assert_eq!(near.delivered(), None, "four handshakes are all that an event has time for");
+    near.down();
+    assert_eq!(near.delivered(), Some(from_far(b"in the next event")));
+}
+
+#[test]
+fn forged_handshake_messages_keep_no_true_one_out() {
+    let (mut far, mut near) = Far::and_near();
+    let mut forged = far.initiation();
+    *forged.last_chunk_mut::<32>().unwrap() = [0; 32];
+    far.send_joined(&vec![forged; 60]);
+    far.initiate();
+    near.down();
+    assert_eq!((near.drops().invalid, far.unheard()), (60, 1));
 }
 
 #[test]
