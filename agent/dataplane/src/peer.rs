@@ -19,6 +19,11 @@ use crate::socket::Socket;
 use crate::traffic::Traffic;
 use crate::turn::Turn;
 
+/// The most bytes of packets that wait for a session: the process holds those of all tunnels.
+const WAITING_MAX: usize = 128 * 1024;
+/// What a packet counts for at least: boringtun keeps 256, and drops others without a word.
+const WAITING_LEAST: usize = WAITING_MAX / 256;
+
 /// A peer of a tunnel.
 pub struct Peer {
     tunnel: TunnelId,
@@ -27,6 +32,8 @@ pub struct Peer {
     socket: Socket,
     handshakes: Handshakes,
     traffic: Traffic,
+    /// Bytes of the packets that boringtun keeps.
+    waiting: usize,
     /// The most datagrams that leave in one message: 1 when the path has refused more.
     burst: u16,
 }
@@ -65,7 +72,8 @@ impl Peer {
             None,
         );
         let (handshakes, traffic) = (Handshakes::new(fastrand::u64(..)), Traffic::default());
-        Ok(Self { tunnel, index, tunn: Box::new(tunn), socket, handshakes, traffic, burst: 1 })
+        let (tunn, waiting, burst) = (Box::new(tunn), 0, 1);
+        Ok(Self { tunnel, index, tunn, socket, handshakes, traffic, waiting, burst })
     }
 
     /// Its socket.
@@ -95,11 +103,12 @@ impl Peer {
     /// Sends an initiation now, whatever is under way, and soon another if it is not answered.
     pub fn start_handshake(&mut self, turn: &mut Turn) {
         self.handshakes.begin(turn.now);
-        self.initiate(turn);
+        self.initiate(true, turn);
     }
 
-    fn initiate(&mut self, turn: &mut Turn) {
-        let result = self.tunn.format_handshake_initiation(&mut turn.outer, true);
+    /// Sends an initiation; when one is under way already only by force.
+    fn initiate(&mut self, force: bool, turn: &mut Turn) {
+        let result = self.tunn.format_handshake_initiation(&mut turn.outer, force);
         if let TunnResult::WriteToNetwork(initiation) = result {
             self.transmit(initiation, turn.now);
         }
@@ -124,16 +133,27 @@ impl Peer {
     }
 
     /// Encrypts an inner packet into `turn.outbox`, which is this peer's until [`Peer::flush`].
-    /// Without a session boringtun keeps the packet (256 at most) and begins a handshake.
+    /// Without a session boringtun keeps the packet, unless as much waits as may, and begins a
+    /// handshake.
     pub fn seal(&mut self, mut segment: Segment<'_>, mtu: u16, turn: &mut Turn) {
         let len = segment.packet().len();
         let padded = segment.padded_to(padded_len(len, usize::from(mtu)));
+        let weight = padded.len().max(WAITING_LEAST);
+        if self.waiting + weight > WAITING_MAX && self.tunn.time_since_last_handshake().is_none() {
+            self.traffic.drops.io += 1;
+            self.initiate(false, turn);
+            return;
+        }
         let result = self.tunn.encapsulate(padded, turn.outbox.room());
-        let TunnResult::WriteToNetwork(datagram) = result else { return };
+        let TunnResult::WriteToNetwork(datagram) = result else {
+            self.waiting += weight;
+            return;
+        };
         if let Some(Message::Data { .. }) = Message::parse(datagram) {
             let sealed = datagram.len();
             turn.outbox.push(sealed, len, usize::from(self.burst));
         } else {
+            self.waiting += weight;
             self.transmit(datagram, turn.now);
         }
         if turn.outbox.is_full() {
@@ -233,7 +253,7 @@ impl Peer {
     /// messages under one key: no link carries 2^60 in that time.
     pub fn tick(&mut self, turn: &mut Turn) {
         if self.handshakes.again(turn.now) {
-            self.initiate(turn);
+            self.initiate(true, turn);
         }
         if !self.handshakes.wait_a_little(turn.now) {
             self.update_timers(turn);
@@ -250,7 +270,10 @@ impl Peer {
             TunnResult::WriteToNetwork(datagram) => {
                 self.transmit(datagram, turn.now);
             }
-            TunnResult::Err(WireGuardError::ConnectionExpired) => self.revive(turn),
+            TunnResult::Err(WireGuardError::ConnectionExpired) => {
+                self.waiting = 0;
+                self.revive(turn);
+            }
             TunnResult::Done
             | TunnResult::Err(_)
             | TunnResult::WriteToTunnelV4(..)
@@ -258,7 +281,8 @@ impl Peer {
         }
     }
 
-    /// boringtun gives up after 90 s without an answer and would keep silent for ever.
+    /// boringtun gives up after 90 s without an answer, forgets the packets that it kept, and
+    /// would keep silent for ever.
     fn revive(&mut self, turn: &mut Turn) {
         if self.handshakes.revive(turn.now) {
             self.start_handshake(turn);
@@ -329,6 +353,7 @@ impl Peer {
                 Some(_) | None => {}
             }
         }
+        self.waiting = 0;
     }
 
     fn settle(&mut self, from: SocketAddr, turn: &mut Turn) {

@@ -230,7 +230,7 @@ pub struct Drops {
     pub source: u64,
     /// From the network, not authentic.
     pub invalid: u64,
-    /// The device or socket did not take it.
+    /// The device or socket did not take it, or too much waited for a session already.
     pub io: u64,
 }
 

@@ -315,6 +315,62 @@ fn packets_wait_for_the_first_handshake_and_are_counted_when_they_leave() {
 }
 
 #[test]
+fn few_large_packets_wait_for_a_handshake_and_the_others_are_counted() {
+    let (mut far, mut near) = Far::and_near();
+    let large = from_far(&vec![7; 60_000]);
+    for _ in 0..300 {
+        near.send(&large);
+    }
+    assert_eq!(near.drops().io, 298);
+    assert!(far.hear().1.is_empty(), "the initiation");
+    near.down();
+    assert!(far.hear().1.is_empty(), "the keepalive that confirms");
+    for _ in 0..2 {
+        assert_eq!(far.hear().1, large);
+    }
+    assert_eq!(far.unheard(), 0);
+    near.send(&large);
+    assert_eq!(far.hear().1, large);
+    let stats = near.tunnel.stats(Instant::now());
+    assert_eq!((stats.tx_packets, stats.drops.io), (3, 298));
+}
+
+#[test]
+fn as_many_small_packets_wait_as_boringtun_keeps() {
+    let (mut far, mut near) = Far::and_near();
+    for number in 0..300u16 {
+        near.send(&from_far(&number.to_be_bytes()));
+    }
+    assert_eq!(near.drops().io, 44);
+    assert!(far.hear().1.is_empty(), "the initiation");
+    near.down();
+    let stats = near.tunnel.stats(Instant::now());
+    assert_eq!((stats.tx_packets, stats.drops.io), (256, 44));
+}
+
+#[test]
+fn what_waited_makes_no_packet_wait_once_there_is_a_session() {
+    let (mut far, mut near) = Far::and_near();
+    let large = from_far(&vec![7; 60_000]);
+    far.initiate();
+    near.down();
+    for _ in 0..3 {
+        near.send(&large);
+    }
+    // A second handshake under way keeps the first from counting as complete, and from sending
+    // what waits.
+    far.initiate();
+    assert!(far.hear().1.is_empty(), "the first one's response, which a keepalive confirms");
+    near.down();
+    assert!(near.turn.news.is_empty());
+    for _ in 0..3 {
+        near.send(&large);
+    }
+    let stats = near.tunnel.stats(Instant::now());
+    assert_eq!((stats.tx_packets, stats.drops.io), (3, 1));
+}
+
+#[test]
 fn an_initiation_that_was_lost_is_repeated_after_a_second() {
     let (mut far, mut near) = Far::and_near();
     near.tunnel.start(&mut near.turn);
