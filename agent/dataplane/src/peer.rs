@@ -34,8 +34,10 @@ pub struct Peer {
     traffic: Traffic,
     /// Bytes of the packets that boringtun keeps.
     waiting: usize,
-    /// The most datagrams that leave in one message: 1 when the path has refused more.
+    /// The most datagrams that may leave in one message.
     burst: u16,
+    /// The most that leave in one now: 1 when the path has refused more since the last handshake.
+    at_once: u16,
 }
 
 /// What boringtun made of a datagram; lengths are those of its output.
@@ -72,8 +74,8 @@ impl Peer {
             None,
         );
         let (handshakes, traffic) = (Handshakes::new(fastrand::u64(..)), Traffic::default());
-        let (tunn, waiting, burst) = (Box::new(tunn), 0, 1);
-        Ok(Self { tunnel, index, tunn, socket, handshakes, traffic, waiting, burst })
+        let (tunn, waiting, burst, at_once) = (Box::new(tunn), 0, 1, 1);
+        Ok(Self { tunnel, index, tunn, socket, handshakes, traffic, waiting, burst, at_once })
     }
 
     /// Its socket.
@@ -122,6 +124,7 @@ impl Peer {
     /// Lets so many datagrams leave and arrive together, if kernel and path can.
     pub fn join_up_to(&mut self, burst: u16) {
         self.burst = burst.max(1);
+        self.at_once = self.burst;
         if self.burst > 1 {
             self.socket.receive_joined();
         }
@@ -151,7 +154,7 @@ impl Peer {
         };
         if let Some(Message::Data { .. }) = Message::parse(datagram) {
             let sealed = datagram.len();
-            turn.outbox.push(sealed, len, usize::from(self.burst));
+            turn.outbox.push(sealed, len, usize::from(self.at_once));
         } else {
             self.waiting += weight;
             self.transmit(datagram, turn.now);
@@ -188,15 +191,15 @@ impl Peer {
         outbox.clear();
     }
 
-    /// A message was refused. When that may be for its many datagrams sends each alone, from now
-    /// on too, and gives the number of those that left.
+    /// A message was refused. When that may be for its many datagrams sends each alone, until the
+    /// next handshake too, and gives the number of those that left.
     fn send_apart(&mut self, error: &std::io::Error, message: &Batched, outbox: &Outbox) -> usize {
         let refused = Errno::from_io_error(error);
         let is_the_path = matches!(refused, Some(Errno::INVAL | Errno::IO | Errno::MSGSIZE));
         if message.packets == 1 || !is_the_path {
             return 0;
         }
-        self.burst = 1;
+        self.at_once = 1;
         outbox.datagrams(message).filter(|datagram| self.socket.send(datagram).is_ok()).count()
     }
 
@@ -338,6 +341,8 @@ impl Peer {
         self.settle(from, turn);
         if self.handshakes.received(message, turn.now) {
             turn.news.push(Event::Handshake { tunnel: self.tunnel, peer: self.index });
+            // A route or device that refused bursts may have changed.
+            self.at_once = self.burst;
             self.send_waiting(turn);
         }
     }

@@ -443,6 +443,33 @@ fn a_burst_that_the_kernel_refuses_leaves_one_by_one() {
     assert_eq!((stats.tx_packets, stats.tx_bytes, stats.drops.io), (400, 400 * 32, 0));
 }
 
+/// How many datagrams arrive as one when the container sends so many packets at once.
+fn joined(far: &mut Far, near: &mut Near, packets: u8) -> usize {
+    for number in 0..packets {
+        seqpacket::send(&near.container, &from_far(&[number; 12]), &[]).unwrap();
+    }
+    near.tunnel.up(&mut near.frame, &mut near.turn).unwrap();
+    let most = far.socket.recv(&mut vec![0; 65_536]).unwrap() / 64;
+    far.unheard();
+    most
+}
+
+#[test]
+fn after_a_handshake_bursts_are_tried_again_that_were_refused_before() {
+    let (mut far, mut near) = Far::connect(Far::and_near_with(Uncut::Nothing, u16::MAX));
+    udp_batch::enable_gro(&far.socket).unwrap();
+    assert_eq!(joined(&mut far, &mut near, 100), 100);
+    // The kernel takes no message of more than 128 datagrams.
+    assert_eq!(joined(&mut far, &mut near, 170), 1);
+    assert_eq!(joined(&mut far, &mut near, 100), 1);
+    far.initiate_and_hear(&mut near);
+    near.down();
+    assert_eq!(near.turn.news.len(), 2, "a second handshake is complete");
+    assert_eq!(joined(&mut far, &mut near, 100), 100);
+    let stats = near.tunnel.stats(Instant::now());
+    assert_eq!((stats.tx_packets, stats.drops.io), (470, 0));
+}
+
 #[test]
 fn one_event_moves_a_bounded_number_of_packets() {
     let (far, mut near) = Far::and_near();
