@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::net::{IpAddr, Ipv4Addr};
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -11,7 +12,8 @@ use std::time::{Duration, Instant};
 use egress_core::api::Code;
 use egress_core::openvpn::machine::{Farewell, News};
 use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
+use nix::sys::stat::Mode;
+use nix::unistd::{Pid, mkfifo};
 
 use super::harness::lab::in_lab;
 use super::harness::openvpn_client::{Client, RUN_DIR, Tunnel, Who};
@@ -65,6 +67,29 @@ fn a_tunnel_carries_packets_and_says_goodbye() {
             "{}",
             server.output()
         );
+    });
+}
+
+#[test]
+fn an_openvpn_that_says_nothing_is_not_waited_for_when_nobody_wants_it() {
+    in_lab(|lab| {
+        let (path, silence) = ("/run/mute-openvpn", "/run/silence");
+        mkfifo(silence, Mode::empty()).unwrap();
+        fs::set_permissions(silence, fs::Permissions::from_mode(0o666)).unwrap();
+        let version = "echo 'OpenVPN 2.6.14 x86_64-pc-linux-gnu'; exit 1";
+        let script =
+            format!("#!/bin/sh\n[ \"$1\" = --version ] && {{ {version}; }}\n. {silence}\n");
+        fs::write(path, script).unwrap();
+        fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
+        let server = OpenvpnServer::start(&lab.gateway(0), Options::default());
+        let mut client = Client::of(path).unwrap();
+        let before = lab.processes().len();
+        let tunnel = client.start(&server.profile(), &Who::default());
+        tunnel.until("it runs", SOON, |_| lab.processes().len() > before);
+        let begun = Instant::now();
+        assert_eq!(tunnel.stop(), Farewell::Told);
+        assert!(begun.elapsed() < Duration::from_secs(2), "{:?}", begun.elapsed());
+        assert_eq!(lab.processes().len(), before);
     });
 }
 

@@ -20,6 +20,7 @@ use tokio::net::unix::pipe;
 use tokio::net::{UnixListener, UnixStream};
 use tokio::task::spawn_blocking;
 use tokio::time::{sleep_until, timeout};
+use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
 /// How long a process that was started has until it connects.
@@ -88,20 +89,27 @@ pub enum Event {
 }
 
 impl Process {
-    /// Starts one, and waits until its management interface is connected to `listener`.
-    pub async fn start(start: Start, listener: &UnixListener) -> io::Result<Self> {
+    /// Starts one, and waits until its management interface is connected to `listener`, or nobody
+    /// wants it any more.
+    pub async fn start(
+        start: Start,
+        listener: &UnixListener,
+        stop: &CancellationToken,
+    ) -> io::Result<Self> {
         let uid = start.uid;
         let (input, output) = pipe::pipe()?;
         let input = input.into_blocking_fd()?;
         let spawned = spawn_blocking(move || spawn(program(start, input)?)).await;
         let (child, asked) = spawned.map_err(io::Error::other)??;
         let mut process = Self::new(child, asked, output)?;
-        match timeout(CONNECT, process.connection(listener, uid)).await {
-            Ok(Ok(stream)) => {
+        let connection = stop.run_until_cancelled(process.connection(listener, uid));
+        match timeout(CONNECT, connection).await {
+            Ok(Some(Ok(stream))) => {
                 process.stream = Some(stream);
                 Ok(process)
             }
-            Ok(Err(error)) => Err(error),
+            Ok(Some(Err(error))) => Err(error),
+            Ok(None) => Err(io::ErrorKind::Interrupted.into()),
             Err(_) => Err(io::Error::new(io::ErrorKind::TimedOut, process.lament())),
         }
     }

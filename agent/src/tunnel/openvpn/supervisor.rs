@@ -207,8 +207,9 @@ impl Supervisor {
             Ok(start) => start,
             Err(error) => return self.not_started(&error),
         };
-        let listener = Arc::clone(&self.listener);
-        self.starting = Some(tokio::spawn(async move { Process::start(start, &listener).await }));
+        let (listener, stop) = (Arc::clone(&self.listener), self.stop.clone());
+        let started = async move { Process::start(start, &listener, &stop).await };
+        self.starting = Some(tokio::spawn(started));
     }
 
     fn started(&mut self, started: io::Result<Box<Process>>) {
