@@ -95,6 +95,11 @@ fn a_host_that_gets_another_address_sends_from_it() {
         let took = container.wait_for_traffic(AFTER_MOVE);
         println!("traffic again {took:?} after the host got another address");
         assert_eq!(stream.finish().broken, None);
+        wait::until("the new address is refused", AFTER_MOVE, || {
+            let rules = container.namespace().command("nft").args(["list", "ruleset"]).output();
+            String::from_utf8(rules.unwrap().stdout).unwrap().contains(&HOST_V4_LATER.to_string())
+        });
+        container.wait_for_traffic(Duration::from_secs(1));
         sniffer.assert_clean("host renumbered", &world.allowed(), &Canary::random());
     });
 }

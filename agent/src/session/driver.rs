@@ -161,6 +161,7 @@ impl Driver {
                 let changed = self.wireguard().is_some_and(wireguard::Standing::source_changed);
                 changed.then_some(Input::Silent { generation })
             }
+            Command::HostRenumbered => Some(Input::HostRenumbered),
             Command::Measure(measured_tx) => {
                 // The scrape may have been given up meanwhile.
                 let _ = measured_tx.send(counters::read(&self.hands).await);

@@ -1,14 +1,17 @@
 //! Hearing that the host's own links, addresses or routes have changed.
 
+use std::collections::BTreeSet;
 use std::io;
+use std::net::IpAddr;
 use std::os::fd::AsFd;
 use std::time::Duration;
 
-use egress_linux::link::Changes;
+use egress_linux::link::{self, Changes};
 use egress_linux::ready;
 use tokio::io::Interest;
+use tokio::task::spawn_blocking;
 use tokio::time::sleep;
-use tracing::{debug, error};
+use tracing::{debug, error, warn};
 
 use super::lifeline::Command;
 use super::manager::Manager;
@@ -25,11 +28,19 @@ impl Manager {
         let readable = ready::register(changes.as_fd().try_clone_to_owned()?, Interest::READABLE)?;
         let manager = self.clone();
         tokio::spawn(async move {
+            let mut addresses = own_addresses().await;
             while let Ok(mut ready) = readable.readable().await {
                 sleep(CALM).await;
                 ready.clear_ready();
                 match changes.drain() {
-                    Ok(true) => manager.look_again(),
+                    Ok(true) => {
+                        manager.tell_all("links, addresses or routes", || Command::HostChanged);
+                        let now = own_addresses().await;
+                        if now != addresses {
+                            addresses = now;
+                            manager.tell_all("own addresses", || Command::HostRenumbered);
+                        }
+                    }
                     Ok(false) => {}
                     Err(error) => {
                         return error!(error = %chain(&error), "the host's changes are not heard");
@@ -40,12 +51,29 @@ impl Manager {
         Ok(())
     }
 
-    fn look_again(&self) {
+    fn tell_all(&self, what: &str, command: impl Fn() -> Command) {
         let lifelines = self.lifelines();
-        debug!(sessions = lifelines.len(), "the host's links, addresses or routes have changed");
+        debug!(sessions = lifelines.len(), "the host's {what} have changed");
         for (_, lifeline) in lifelines {
             // A driver whose queue is full has other reasons to look.
-            let _ = lifeline.commands_tx.try_send(Command::HostChanged);
+            let _ = lifeline.commands_tx.try_send(command());
         }
+    }
+}
+
+/// The host's addresses, but for those of single links, which no seal lets through anyway.
+async fn own_addresses() -> BTreeSet<IpAddr> {
+    let read = spawn_blocking(link::addresses).await.map_err(io::Error::other).flatten();
+    let addresses = read.inspect_err(|error| {
+        warn!(error = %chain(error), "the host's addresses cannot be read");
+    });
+    let addresses = addresses.unwrap_or_default().into_iter().map(|net| net.addr());
+    addresses.filter(|address| !is_of_one_link(*address)).collect()
+}
+
+fn is_of_one_link(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(address) => address.is_link_local(),
+        IpAddr::V6(address) => address.is_unicast_link_local(),
     }
 }

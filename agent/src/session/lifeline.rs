@@ -29,6 +29,8 @@ pub enum Command {
     LookForNamespace,
     /// The host's links, addresses or routes are others: the way to the gateway may be too.
     HostChanged,
+    /// The host's own addresses are others.
+    HostRenumbered,
     /// Read the counters.
     Measure(oneshot::Sender<Option<Measured>>),
     /// Say what carries the session.

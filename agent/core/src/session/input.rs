@@ -51,6 +51,8 @@ pub enum Input {
         /// Why.
         reason: Reason,
     },
+    /// The host's own addresses are others: what the seal refuses is too.
+    HostRenumbered,
     /// The container's namespace is gone.
     NamespaceGone,
     /// What the session runs on was taken away or replaced, and it is not to run on.

@@ -176,6 +176,7 @@ impl Machine {
             | Input::Down { .. }
             | Input::Refused { .. }
             | Input::Ended { .. } => {}
+            Input::HostRenumbered => self.open_again(),
             Input::NamespaceGone => self.namespace_gone(),
             Input::Cut { why } => self.cut(why),
             Input::Detach { release } => self.detach(release),
@@ -302,6 +303,13 @@ impl Machine {
             | Phase::Waiting
             | Phase::Unwinding(_)
             | Phase::Resting => false,
+        }
+    }
+
+    /// A seal that is not open yet is opened for the addresses of then.
+    fn open_again(&mut self) {
+        if self.phase == Phase::Open {
+            self.enter(Phase::Opening, Action::Open);
         }
     }
 

@@ -101,6 +101,19 @@ fn a_gateway_that_owes_a_handshake_is_looked_up_while_its_keys_are_good() {
 }
 
 #[test]
+fn an_open_seal_is_made_anew_when_the_hosts_addresses_are_others() {
+    let now = start();
+    let mut machine = connected(now);
+    machine.handle(Input::HostRenumbered, now);
+    assert_eq!(obey(&mut machine, now), [Action::Open]);
+    assert_eq!(machine.state(), SessionState::Connected);
+    machine.handle(Input::Dead { generation: 1 }, now);
+    obey(&mut machine, now);
+    machine.handle(Input::HostRenumbered, now);
+    assert_eq!(obey(&mut machine, now), [], "it is closed, and opens for what they are then");
+}
+
+#[test]
 fn a_dead_gateway_closes_the_seal_and_its_answer_opens_it() {
     let now = start();
     let mut machine = connected(now);
@@ -305,6 +318,7 @@ fn any_input() -> impl Strategy<Value = Input> {
         1 => Just(failed(Code::NetnsGone)),
         3 => (0..4_u64).prop_map(|generation| Input::Handshake { generation }),
         1 => (0..4_u64).prop_map(|generation| Input::Silent { generation }),
+        1 => Just(Input::HostRenumbered),
         2 => (0..4_u64).prop_map(|generation| Input::Dead { generation }),
         3 => (0..4_u64).prop_map(|generation| Input::Connected { generation }),
         2 => (0..4_u64).prop_map(|generation| {
