@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use etherparse::{LaxNetSlice, LaxSlicedPacket, TransportSlice};
 
 use super::keys::random_bytes;
-use super::lab::{HOST_V4, HOST_V4_LATER, HOST_V6};
+use super::lab::{HOST_V4, HOST_V6};
 use super::sniffer::Frame;
 
 /// Text that only a container sends: it must not be seen in clear.
@@ -44,6 +44,8 @@ pub struct Allowed {
     pub openvpn: Vec<SocketAddr>,
     /// The host's own resolver.
     pub resolver: Option<SocketAddr>,
+    /// The host's address after a change.
+    pub renumbered: Option<IpAddr>,
 }
 
 impl Allowed {
@@ -84,8 +86,8 @@ pub fn goes_to(frame: &Frame, address: IpAddr) -> bool {
 
 fn is_allowed(packet: &LaxSlicedPacket<'_>, allowed: &Allowed) -> bool {
     if let Some(LaxNetSlice::Arp(arp)) = &packet.net {
-        let sender = arp.sender_protocol_addr();
-        return sender == HOST_V4.octets() || sender == HOST_V4_LATER.octets();
+        let sender = <[u8; 4]>::try_from(arp.sender_protocol_addr());
+        return sender.is_ok_and(|sender| is_host(IpAddr::from(sender), allowed));
     }
     let Some((from, to)) = addresses(packet) else { return false };
     match &packet.transport {
@@ -93,29 +95,29 @@ fn is_allowed(packet: &LaxSlicedPacket<'_>, allowed: &Allowed) -> bool {
             let to = SocketAddr::new(to, udp.destination_port());
             let wireguard = allowed.tunnels.contains(&to) && is_wireguard(udp.payload());
             let openvpn = allowed.openvpn.contains(&to) && is_openvpn(udp.payload());
-            is_host(from) && (wireguard || openvpn || allowed.resolver == Some(to))
+            is_host(from, allowed) && (wireguard || openvpn || allowed.resolver == Some(to))
         }
         Some(TransportSlice::Icmpv6(icmp)) if is_link_control(icmp.type_u8()) => {
-            is_host(from) || is_link_local(from) || from == Ipv6Addr::UNSPECIFIED
+            is_host(from, allowed) || is_link_local(from) || from == Ipv6Addr::UNSPECIFIED
         }
         Some(TransportSlice::Icmpv4(icmp)) => {
             let refusal = icmp.type_u8() == 3 && icmp.code_u8() == 3;
-            refusal && is_host(from) && quotes_tunnel_v4(icmp.payload(), allowed)
+            refusal && is_host(from, allowed) && quotes_tunnel_v4(icmp.payload(), allowed)
         }
         Some(TransportSlice::Icmpv6(icmp)) => {
             let refusal = icmp.type_u8() == 1 && icmp.code_u8() == 4;
-            refusal && is_host(from) && quotes_tunnel_v6(icmp.payload(), allowed)
+            refusal && is_host(from, allowed) && quotes_tunnel_v6(icmp.payload(), allowed)
         }
         Some(TransportSlice::Tcp(tcp)) => {
             let to = SocketAddr::new(to, tcp.destination_port());
-            is_host(from) && allowed.openvpn.contains(&to)
+            is_host(from, allowed) && allowed.openvpn.contains(&to)
         }
         Some(TransportSlice::Igmp(_)) | None => false,
     }
 }
 
-fn is_host(address: IpAddr) -> bool {
-    address == HOST_V4 || address == HOST_V4_LATER || address == HOST_V6
+fn is_host(address: IpAddr, allowed: &Allowed) -> bool {
+    address == HOST_V4 || address == HOST_V6 || allowed.renumbered == Some(address)
 }
 
 fn is_link_local(address: IpAddr) -> bool {
