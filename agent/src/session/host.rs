@@ -28,15 +28,15 @@ impl Manager {
         let readable = ready::register(changes.as_fd().try_clone_to_owned()?, Interest::READABLE)?;
         let manager = self.clone();
         tokio::spawn(async move {
-            let mut addresses = own_addresses().await;
+            let mut addresses = wide_addresses().await;
             while let Ok(mut ready) = readable.readable().await {
                 sleep(CALM).await;
                 ready.clear_ready();
                 match changes.drain() {
                     Ok(true) => {
                         manager.tell_all("links, addresses or routes", || Command::HostChanged);
-                        let now = own_addresses().await;
-                        if now != addresses {
+                        let now = wide_addresses().await;
+                        if now.is_some() && now != addresses {
                             addresses = now;
                             manager.tell_all("own addresses", || Command::HostRenumbered);
                         }
@@ -61,14 +61,19 @@ impl Manager {
     }
 }
 
-/// The host's addresses, but for those of single links, which no seal lets through anyway.
-async fn own_addresses() -> BTreeSet<IpAddr> {
+/// The host's own addresses, of every link.
+pub async fn own_addresses() -> io::Result<Vec<IpAddr>> {
     let read = spawn_blocking(link::addresses).await.map_err(io::Error::other).flatten();
-    let addresses = read.inspect_err(|error| {
+    Ok(read?.into_iter().map(|net| net.addr()).collect())
+}
+
+/// Those but for the ones of single links, which no seal lets through anyway; `None` when they
+/// cannot be read.
+async fn wide_addresses() -> Option<BTreeSet<IpAddr>> {
+    let read = own_addresses().await.inspect_err(|error| {
         warn!(error = %chain(error), "the host's addresses cannot be read");
     });
-    let addresses = addresses.unwrap_or_default().into_iter().map(|net| net.addr());
-    addresses.filter(|address| !is_of_one_link(*address)).collect()
+    Some(read.ok()?.into_iter().filter(|address| !is_of_one_link(*address)).collect())
 }
 
 fn is_of_one_link(address: IpAddr) -> bool {

@@ -7,14 +7,12 @@ use egress_core::api::{Code, Refusal};
 use egress_core::firewall::{Opening, Policy};
 use egress_core::profile::Profile;
 use egress_core::session::Action;
-use egress_linux::link;
 use egress_linux::netns::Netns;
 use ipnet::IpNet;
-use tokio::task::spawn_blocking;
 
 use super::hands::{Hands, release_delay};
 use super::selection::Claimed;
-use super::{openvpn, seal, selection, wireguard};
+use super::{host, openvpn, seal, selection, wireguard};
 use crate::telemetry::chain;
 
 /// Does what the machine asked for.
@@ -162,12 +160,10 @@ async fn opening(hands: &Hands) -> Result<Opening, Refusal> {
 
 /// The host's own addresses must not be reached by way of the gateway.
 async fn host_addresses() -> Result<Vec<IpNet>, Refusal> {
-    let read = spawn_blocking(link::addresses).await;
-    let addresses = read.map_err(std::io::Error::other).and_then(|read| read);
-    let addresses = addresses.map_err(|error| {
+    let addresses = host::own_addresses().await.map_err(|error| {
         Refusal::new(Code::Internal, format!("the host's addresses: {}", chain(&error)))
     })?;
-    Ok(addresses.into_iter().map(|net| IpNet::from(net.addr())).collect())
+    Ok(addresses.into_iter().map(IpNet::from).collect())
 }
 
 async fn tear_down(hands: &mut Hands) -> Result<(), Refusal> {
