@@ -77,10 +77,7 @@ impl Driver {
     pub async fn run(mut self: Box<Self>) {
         loop {
             self.act().await;
-            if self.machine.is_over() {
-                return;
-            }
-            if !self.listen().await {
+            if self.machine.is_over() || !self.listen().await {
                 return;
             }
         }
@@ -244,7 +241,7 @@ impl Driver {
 
     /// Another tunnel may be on another credential, without a change of state. The attach's own is
     /// told with the attach's answer.
-    async fn follow_tunnel(&mut self) {
+    async fn follow_tunnel(&self) {
         if self.hands.row.state != SessionState::Connecting {
             self.remember().await;
             self.show();

@@ -176,13 +176,15 @@ impl Manager {
         let span = info_span!("session", session = %id);
         let driver = tokio::spawn(task.instrument(span));
         self.0.drivers.spawn(async move {
-            if let Err(panic) = driver.await {
-                error!(session = %id, %panic, "a session's driver broke off");
-                manager.give_up(&id).await;
-                manager.forget(&id, &lifeline);
+            match driver.await {
+                // One that stands while the agent stops stays on the list.
+                Ok(()) => manager.forget_over(&id, &lifeline),
+                Err(panic) => {
+                    error!(session = %id, %panic, "a session's driver broke off");
+                    manager.give_up(&id).await;
+                    manager.forget(&id, &lifeline);
+                }
             }
-            // One that stands while the agent stops stays on the list.
-            manager.forget_over(&id, &lifeline);
         });
     }
 
