@@ -380,11 +380,6 @@ impl Config {
         self.api.socket.clone()
     }
 
-    /// The data plane's socket: in a directory that only root enters.
-    pub fn dataplane_socket_path(&self) -> PathBuf {
-        self.run_dir.join("private/dataplane.sock")
-    }
-
     /// The store's file.
     pub fn store_path(&self) -> PathBuf {
         self.state_dir.join("store.sqlite")

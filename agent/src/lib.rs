@@ -7,6 +7,7 @@ pub mod config;
 pub mod control;
 pub mod ctl;
 pub mod demo;
+pub mod directory;
 pub mod metrics;
 pub mod private_file;
 pub mod report;

@@ -49,7 +49,7 @@ pub struct Metrics {
     /// Tunnels that fell silent, by session.
     pub reconnects: IntCounterVec,
     /// Times the data plane had to be started again.
-    pub dataplane_restarts: IntGauge,
+    pub dataplane_restarts: IntCounter,
     /// Pushes of managed gateways, by outcome.
     pub pushes: IntCounterVec,
     /// Messages that the receiver of `report.url` did not take.
@@ -89,13 +89,19 @@ impl Metrics {
         let metrics = Self {
             refusals: counter("refusals_total", "Refused attaches, by code.", &["code"]),
             reconnects: of_session("session_reconnects_total", "Times the tunnel fell silent."),
-            dataplane_restarts: gauge("dataplane_restarts", "Data planes started after the first."),
+            dataplane_restarts: single_counter(
+                "dataplane_restarts_total",
+                "Data planes started in the place of one that died or hung.",
+            ),
             pushes: counter(
                 "managed_pushes_total",
                 "Pushes of managed gateways, by outcome: taken (dry runs too) or refused.",
                 &["outcome"],
             ),
-            report_failures: report_failures(),
+            report_failures: single_counter(
+                "report_failures_total",
+                "Messages that report.url did not take.",
+            ),
             report_pending: gauge("report_pending", "1 while report.url lacks the newest state."),
             report_success: gauge(
                 "report_last_success_timestamp_seconds",
@@ -301,9 +307,8 @@ fn of_session(name: &str, help: &str) -> IntCounterVec {
     counter(name, help, &["session"])
 }
 
-fn report_failures() -> IntCounter {
-    let help = "Messages that report.url did not take.";
-    IntCounter::with_opts(opts("report_failures_total", help)).expect(VALID)
+fn single_counter(name: &str, help: &str) -> IntCounter {
+    IntCounter::with_opts(opts(name, help)).expect(VALID)
 }
 
 fn gauge(name: &str, help: &str) -> IntGauge {

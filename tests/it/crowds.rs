@@ -72,7 +72,7 @@ fn of_two_hundred_attaches_at_once_exactly_as_many_succeed_as_are_allowed() {
     in_lab(|lab| {
         let gateway = lab.gateway(0);
         let client = Client::new(0);
-        let responders = Responders::start(&gateway, &client, CROWD);
+        let responders = Responders::start(&gateway, &client, CROWD.into());
         let agent = Agent::start(lab);
         agent.apply(&catalog(&client, &responders.gateways()));
         let containers: Vec<_> =

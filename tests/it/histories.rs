@@ -115,11 +115,11 @@ fn a_random_history_keeps_the_limit_and_loses_no_slot() {
         let seed = fastrand::u64(..);
         println!("seed {seed}");
         let (gateway, client) = (lab.gateway(0), Client::new(0));
-        let responders = Responders::start(&gateway, &client, GATEWAYS);
+        let responders = Responders::start(&gateway, &client, GATEWAYS.into());
         let agent = Agent::start(lab);
         let silent = (gateway.v4(1), 9).into();
         let mut gateways = responders.gateways();
-        gateways.push(gateway_record(GATEWAYS, &silent, &KeyPair::random().public));
+        gateways.push(gateway_record(GATEWAYS.into(), &silent, &KeyPair::random().public));
         agent.apply(&json!({
             "provider": [{ "name": "lab", "type": "wireguard" }],
             "gateway": gateways,

@@ -6,6 +6,7 @@ mod broken_configs;
 mod broken_namespaces;
 mod broken_requests;
 mod command_line;
+mod crowd_survival;
 mod crowds;
 mod detector;
 mod doors;

@@ -1,6 +1,6 @@
 //! What a session survives, and what ends with it.
 
-use std::fs;
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use egress_core::api::{AttachRequest, Code, NetnsRef, SessionState};
@@ -14,8 +14,6 @@ use crate::harness::world::{World, request, session_id};
 const LIMIT: Duration = Duration::from_secs(20);
 /// "After those namespaces are gone it is 0 within a second."
 const REAP: Duration = Duration::from_secs(1);
-
-const DATAPLANE_SOCKET: &str = "/run/egress-agent/private/dataplane.sock";
 
 #[test]
 fn traffic_never_stops_while_control_is_killed_and_starts_again() {
@@ -125,8 +123,7 @@ fn nobody_waits_for_a_data_plane_that_cannot_be_started() {
         let world = World::new(lab, 2);
         let (container, _) = world.attached("c-1");
         let other = Container::with_process("c-2");
-        fs::remove_file(DATAPLANE_SOCKET).unwrap();
-        fs::create_dir(DATAPLANE_SOCKET).unwrap();
+        limit_processes(world.agent.pid(), "0");
         world.agent.kill_dataplane();
         wait::until("a start fails", LIMIT, || world.agent.log().contains("does not start"));
 
@@ -139,10 +136,17 @@ fn nobody_waits_for_a_data_plane_that_cannot_be_started() {
         assert!(began.elapsed() < Duration::from_secs(6), "{:?}", began.elapsed());
         assert_eq!(container.devices(), ["lo"]);
 
-        fs::remove_dir(DATAPLANE_SOCKET).unwrap();
+        limit_processes(world.agent.pid(), "1000");
         wait::until("a data plane runs", LIMIT, || world.agent.attach(&asked).is_ok());
         other.wait_for_traffic(LIMIT);
     });
+}
+
+/// Says how many processes each user may have whom a process starts others as; root has no limit.
+fn limit_processes(pid: i32, most: &str) {
+    let (pid, most) = (pid.to_string(), format!("--nproc={most}:"));
+    let status = Command::new("prlimit").args(["--pid", &pid, &most]).status();
+    assert!(status.expect("run prlimit").success());
 }
 
 #[test]

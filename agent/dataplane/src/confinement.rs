@@ -37,6 +37,7 @@ const PACKETS: &[i64] = &[
 
 /// Control's requests, and the descriptors that come with them.
 const CONTROL: &[i64] = &[
+    libc::SYS_listen,
     libc::SYS_accept4,
     libc::SYS_recvmsg,
     libc::SYS_sendmsg,

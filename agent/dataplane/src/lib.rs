@@ -12,7 +12,9 @@
 use std::io;
 use std::os::fd::OwnedFd;
 
-use egress_linux::{memory, process, seqpacket};
+use egress_linux::{memory, process};
+
+use self::line::Line;
 
 pub mod checksum;
 pub mod coalesce;
@@ -62,32 +64,30 @@ pub enum Error {
     /// It could not give up what it must not have.
     #[error("harden the data-plane process")]
     Harden(#[source] io::Error),
-    /// It cannot serve its socket.
-    #[error("listen for control")]
-    Listen(#[source] io::Error),
+    /// It cannot talk with control.
+    #[error("take control's connection")]
+    Connect(#[source] io::Error),
     /// Its threads did not start, or one has ended.
     #[error("carry packets")]
     Serve(#[source] server::Error),
 }
 
-/// Is the data plane: serves control on `listener`, a bound seqpacket socket that does not listen
-/// yet, and carries tunnels. Returns when it carries none and control has said
+/// Is the data plane: serves whoever is at the other end of `control`, a connected seqpacket
+/// socket, and carries tunnels. Returns when it carries none and control has said
 /// [`protocol::Command::Bye`] or has been gone for 10 s.
 ///
 /// The caller has dropped its privileges. What this changes it changes for the process (not
 /// dumpable, no core, as many files as allowed, no system call but those of `confinement`) and for
 /// the threads it starts (no new privileges).
-pub fn run(listener: OwnedFd, options: Options) -> Result<(), Error> {
+pub fn run(control: OwnedFd, options: Options) -> Result<(), Error> {
     process::forbid_new_privileges().map_err(Error::Harden)?;
     process::harden_self().map_err(Error::Harden)?;
     process::raise_nofile_limit().map_err(Error::Harden)?;
     memory::share_one_pool().map_err(Error::Harden)?;
-    // Here and not by the parent, so that control sees this process's credentials.
-    seqpacket::listen(&listener).map_err(Error::Listen)?;
-    rustix::io::ioctl_fionbio(&listener, true).map_err(|errno| Error::Listen(errno.into()))?;
+    let line = Line::new(control).map_err(Error::Connect)?;
     let workers = options.workers.max(1);
     tracing::info!(workers, "the data plane starts");
-    server::serve(listener, workers).map_err(Error::Serve)?;
+    server::serve(line, workers).map_err(Error::Serve)?;
     tracing::info!("the data plane ends, with nothing to carry");
     Ok(())
 }

@@ -17,9 +17,9 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// How long to wait when a connection cannot be accepted: there are no descriptors left.
 const ACCEPT_AGAIN: Duration = Duration::from_millis(100);
 
-/// The listening socket and the connection that is control.
+/// The listening socket, once there is one, and the connection that is control.
 pub struct Line {
-    listener: OwnedFd,
+    listener: Option<OwnedFd>,
     parent_uid: Option<u32>,
     connection: Option<Connection>,
     connections: u64,
@@ -38,10 +38,31 @@ enum Control {
 }
 
 impl Line {
-    /// A line that nobody is on yet. The socket listens and does not block.
-    pub fn new(listener: OwnedFd) -> Self {
-        let control = Control::Lost(Instant::now());
-        Self { listener, parent_uid: parent_uid(), connection: None, connections: 0, control }
+    /// The line that whoever started this process is on.
+    pub fn new(control: OwnedFd) -> std::io::Result<Self> {
+        Ok(Self {
+            listener: None,
+            parent_uid: parent_uid(),
+            connection: Some(Connection::new(control, 1)?),
+            connections: 1,
+            control: Control::There,
+        })
+    }
+
+    /// Takes connections at this bound socket, and no more at a former one.
+    pub fn serve(&mut self, fds: Vec<OwnedFd>) -> Reply {
+        let failed = |reason| Reply::Failed { reason };
+        let Ok([listener]) = <[OwnedFd; 1]>::try_from(fds) else {
+            return failed("expected one descriptor".to_owned());
+        };
+        // Here and not by control, so that whoever connects sees this process's credentials.
+        let listening = seqpacket::listen(&listener)
+            .and_then(|()| Ok(rustix::io::ioctl_fionbio(&listener, true)?));
+        if let Err(error) = listening {
+            return failed(format!("listen for control: {error}"));
+        }
+        self.listener = Some(listener);
+        Reply::Done
     }
 
     /// How long to wait for control while there is nothing to carry; `None` while it is there.
@@ -59,15 +80,16 @@ impl Line {
 
     /// What to poll for it.
     pub fn interest(&self) -> Vec<PollFd<'_>> {
-        let mut fds = vec![PollFd::new(&self.listener, PollFlags::IN)];
+        let listener = self.listener.iter();
+        let mut fds: Vec<_> = listener.map(|fd| PollFd::new(fd, PollFlags::IN)).collect();
         fds.extend(self.connection.as_ref().map(|now| PollFd::new(now, now.interest())));
         fds
     }
 
     /// Accepts whoever wants to be control and may. The newest is.
     pub fn accept(&mut self) {
-        loop {
-            match seqpacket::accept(&self.listener) {
+        while let Some(listener) = &self.listener {
+            match seqpacket::accept(listener) {
                 Ok(fd) => self.welcome(fd),
                 Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => return,
                 Err(error) => {

@@ -1,6 +1,7 @@
 //! What control and the data plane say to each other, over one seqpacket socket.
 //!
-//! Control connects; the data plane serves the newest connection and drops the one before. Each
+//! The data plane is started with a connection; another control connects to the socket of
+//! [`Command::Serve`]. The newest connection is served, and the one before is dropped. Each
 //! [`Command`] is one packet and is answered by exactly one [`Reply`] with its number, in any
 //! order; [`Event`]s come unasked. File descriptors travel beside the packet (`SCM_RIGHTS`) in the
 //! order that the message's documentation names.
@@ -23,7 +24,7 @@ pub const PEERS_MAX: usize = 16;
 /// The most allowed IPs of one tunnel, all peers together.
 pub const ALLOWED_IPS_MAX: usize = 4096;
 /// Grows with every change of this file that an older data plane would misread.
-pub const VERSION: u32 = 3;
+pub const VERSION: u32 = 4;
 
 /// Names a tunnel on the wire: control's number for it, never used twice by one control store.
 pub type TunnelId = u64;
@@ -42,6 +43,11 @@ pub struct Request {
 pub enum Command {
     /// Who are you? First on every connection. Answered by [`Reply::Hello`].
     Hello,
+    /// Take connections here from now on, and no more where they were taken before. Fds: a bound
+    /// socket that does not listen yet.
+    Serve,
+    /// Are you alive? Answered by [`Reply::Alive`], before anything that takes a worker.
+    Ping,
     /// Carry a tunnel. Fds: the device, then one connected UDP socket per peer, in order. A tunnel
     /// of that id is replaced. The first handshake of every peer with an endpoint starts at once.
     Add(TunnelConfig),
@@ -181,6 +187,12 @@ pub enum Reply {
     },
     /// Done.
     Done,
+    /// To [`Command::Ping`].
+    Alive {
+        /// How many pings in a row, this one included, have found a worker where the one before
+        /// had found it. A worker with nothing to do moves once a second.
+        stuck: u32,
+    },
     /// To [`Command::Export`]; the fds come beside it.
     Exported {
         /// What the tunnel is, with the endpoints it has now.

@@ -52,9 +52,9 @@ impl From<Ended> for Error {
     }
 }
 
-/// Serves control on a listening, non-blocking socket for as long as there is a reason to.
-pub fn serve(listener: OwnedFd, workers: usize) -> Result<(), Error> {
-    let mut server = Server::new(listener, workers)?;
+/// Serves control for as long as there is a reason to.
+pub fn serve(line: Line, workers: usize) -> Result<(), Error> {
+    let mut server = Server::new(line, workers)?;
     give_up_other_calls()?;
     while !server.is_finished() {
         server.wait()?;
@@ -78,13 +78,13 @@ struct Server {
 }
 
 impl Server {
-    fn new(listener: OwnedFd, workers: usize) -> Result<Self, Error> {
+    fn new(line: Line, workers: usize) -> Result<Self, Error> {
         let failed = |source| Error::Start { workers, source };
         let (reports_tx, reports) = channel();
         let bell = Bell::new().map_err(|errno| failed(errno.into()))?;
         let crew = Crew::start(workers, &reports_tx, &bell).map_err(failed)?;
         Ok(Self {
-            line: Line::new(listener),
+            line,
             crew,
             reports,
             bell,
@@ -129,6 +129,14 @@ impl Server {
                 let (version, pid) = (VERSION, std::process::id());
                 self.line.answer(ticket, Reply::Hello { version, pid, tunnels, kept }.into());
                 self.line.greet();
+            }
+            Command::Serve => {
+                let reply = self.line.serve(fds);
+                self.line.answer(ticket, reply.into());
+            }
+            Command::Ping => {
+                let stuck = self.crew.look_for_stuck();
+                self.line.answer(ticket, Reply::Alive { stuck }.into());
             }
             Command::Bye => {
                 self.line.answer(ticket, Reply::Done.into());

@@ -2,6 +2,8 @@
 
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, Sender, TryRecvError};
 use std::time::{Duration, Instant};
 
@@ -36,6 +38,8 @@ pub struct Ends {
     pub reports: Sender<Report>,
     /// To ring when there are reports.
     pub reports_bell: Bell,
+    /// Grows whenever the worker has done what there was to do.
+    pub rounds: Arc<AtomicU64>,
 }
 
 /// The thread's state.
@@ -90,6 +94,7 @@ impl Worker {
     fn work(&mut self) -> io::Result<()> {
         let mut server = Server::There;
         while server == Server::There {
+            self.ends.rounds.fetch_add(1, Ordering::Relaxed);
             self.poller.wait(self.patience())?;
             self.turn.now = Instant::now();
             while let Some(ready) = self.poller.next() {

@@ -14,6 +14,7 @@ pub mod netns;
 pub mod nft;
 pub mod peer;
 pub mod process;
+pub mod process_stat;
 pub mod ready;
 pub mod resolv;
 pub mod seccomp;

@@ -9,6 +9,7 @@ use std::{
     process::{Child, Command},
 };
 
+use crate::process_stat;
 use rustix::{
     event::{PollFd, PollFlags, Timespec, poll},
     io::Errno,
@@ -115,6 +116,11 @@ impl PidFd {
     pub fn alive(&self) -> bool {
         let mut ended = [PollFd::new(&self.fd, PollFlags::IN)];
         poll(&mut ended, Some(&Timespec { tv_sec: 0, tv_nsec: 0 })) == Ok(0)
+    }
+
+    /// Whether a signal has stopped it (`SIGSTOP`, not a debugger) and none has let it go on.
+    pub fn is_stopped(&self) -> bool {
+        process_stat::read(self.pid()).is_ok_and(|stat| stat.is_stopped()) && self.alive()
     }
 
     /// Fails with `ESRCH` when it has ended and was waited for.

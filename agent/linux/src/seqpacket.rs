@@ -56,10 +56,14 @@ pub fn accept(fd: impl AsFd) -> io::Result<OwnedFd> {
     Ok(accept_with(fd, SocketFlags::CLOEXEC)?)
 }
 
-/// A connection to the one that listens at `path`.
+/// A connection to the one that listens at `path`. Does not wait while as many wait there already
+/// as may, but fails with `WouldBlock`.
 pub fn connect(path: &Path) -> io::Result<OwnedFd> {
     let fd = new_socket()?;
+    // So that it would not wait for somebody who accepts nothing any more.
+    rustix::io::ioctl_fionbio(&fd, true)?;
     rustix::net::connect(&fd, &SocketAddrUnix::new(path)?)?;
+    rustix::io::ioctl_fionbio(&fd, false)?;
     Ok(fd)
 }
 

@@ -92,7 +92,7 @@ pub fn check(config: &Config) -> anyhow::Result<()> {
 
 fn launch(config: &Config) -> Launch {
     Launch {
-        socket_path: config.dataplane_socket_path(),
+        run_dir: config.run_dir.clone(),
         settings: config.dataplane.clone(),
         log: config.log.clone(),
     }

@@ -1,30 +1,23 @@
 //! Directories and sockets that the daemon needs.
 
-use std::fs::{self, DirBuilder, Permissions};
+use std::fs::{self, Permissions};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, PermissionsExt, chown};
+use std::os::unix::fs::{PermissionsExt, chown};
 use std::os::unix::net::{UnixListener, UnixStream};
-use std::path::Path;
 
 use anyhow::Context as _;
 use tracing::warn;
 
 use crate::config::Config;
 use crate::control::roles::group_number;
+use crate::directory::{PRIVATE_MODE, RUN_MODE, ensure};
 
 /// Makes the run and state directories.
 pub fn directories(config: &Config) -> anyhow::Result<()> {
-    let private_dir = config.run_dir.join("private");
-    for (dir, mode) in [(&config.run_dir, 0o755), (&config.state_dir, 0o700), (&private_dir, 0o700)]
-    {
-        directory(dir, mode).with_context(|| format!("make {}", dir.display()))?;
+    for (dir, mode) in [(&config.run_dir, RUN_MODE), (&config.state_dir, PRIVATE_MODE)] {
+        ensure(dir, mode).with_context(|| format!("make {}", dir.display()))?;
     }
     Ok(())
-}
-
-fn directory(dir: &Path, mode: u32) -> io::Result<()> {
-    DirBuilder::new().recursive(true).mode(mode).create(dir)?;
-    fs::set_permissions(dir, Permissions::from_mode(mode))
 }
 
 /// Our own listener on the API's path. A socket that nobody listens on any more is replaced; one

@@ -39,9 +39,12 @@ const CAPABILITIES: CapabilitySet = CapabilitySet::NET_ADMIN
 
 #[derive(Clone, Subcommand)]
 enum Role {
-    /// Move packets for the control process that passes its socket as standard input.
+    /// Move packets for the control process that is connected to standard input.
     #[command(hide = true)]
     Dataplane {
+        /// Tells it from other agents' data planes: where its next control will look for it.
+        #[arg(long)]
+        socket: PathBuf,
         /// Threads.
         #[arg(long)]
         workers: usize,
@@ -57,7 +60,7 @@ enum Role {
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let result = match arguments.role.clone() {
-        Some(Role::Dataplane { workers, log_format: format, log_level: level }) => {
+        Some(Role::Dataplane { workers, log_format: format, log_level: level, .. }) => {
             dataplane(workers, &Log { format, level })
         }
         None => control(&arguments),
@@ -103,6 +106,6 @@ fn configuration(arguments: &Arguments) -> Result<Config, ConfigError> {
 
 fn dataplane(workers: usize, log: &Log) -> anyhow::Result<()> {
     telemetry::start(log);
-    let listener = egress_linux::handover::take_stdin().context("take control's socket")?;
-    Ok(egress_dataplane::run(listener, egress_dataplane::Options { workers })?)
+    let control = egress_linux::handover::take_stdin().context("take control's connection")?;
+    Ok(egress_dataplane::run(control, egress_dataplane::Options { workers })?)
 }

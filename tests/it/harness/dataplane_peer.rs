@@ -2,9 +2,7 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::os::fd::{AsFd, OwnedFd};
-use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -21,10 +19,8 @@ use super::agent::PROGRAM;
 use super::keys::KeyPair;
 use super::lab::HOST_V4;
 use super::namespace::Namespace;
-use super::wait;
 use super::wireguard_peer::Client;
 
-const SOON: Duration = Duration::from_secs(10);
 const TUNNEL: u64 = 1;
 
 /// The process; dropped, it is killed, and its device goes with it.
@@ -42,11 +38,8 @@ impl DataplanePeer {
         keys: &KeyPair,
         client: &Client,
     ) -> Self {
-        let path = Path::new("/run").join(format!("far-{device}"));
-        let listener = seqpacket::bind(&path).expect("make the far end's socket");
-        let peer = Self { process: spawn(namespace, listener) };
-        let connect = || seqpacket::connect(&path).ok();
-        let control = wait::some("the far end takes orders", SOON, connect);
+        let (control, theirs) = seqpacket::pair().expect("make the far end's connection");
+        let peer = Self { process: spawn(namespace, theirs) };
         let settings = Wireguard::default();
         let offload = Offload::VnetHeader { segments: message_packets(mtu, settings.burst) };
         let create = || tun::create(device, mtu, offload).expect("make a device");
@@ -74,10 +67,11 @@ impl Drop for DataplanePeer {
     }
 }
 
-fn spawn(namespace: &Namespace, listener: OwnedFd) -> Child {
+fn spawn(namespace: &Namespace, control: OwnedFd) -> Child {
     let mut command: Command = namespace.command(PROGRAM);
-    command.args(["dataplane", "--workers", "1", "--log-format", "text", "--log-level", "error"]);
-    command.stdin(Stdio::from(listener)).spawn().expect("start a data plane")
+    command.args(["dataplane", "--socket", "none", "--workers", "1"]);
+    command.args(["--log-format", "text", "--log-level", "error"]);
+    command.stdin(Stdio::from(control)).spawn().expect("start a data plane")
 }
 
 /// Where a client will call. It is connected to an address that nobody calls from, and left for

@@ -4,6 +4,7 @@ pub mod agent;
 #[path = "../../../agent/src/control/tests/authority.rs"]
 pub mod authority;
 pub mod container;
+pub mod crowd;
 pub mod dataplane_peer;
 pub mod dns;
 pub mod elsewhere;
@@ -18,6 +19,7 @@ pub mod openvpn_pki;
 pub mod openvpn_server;
 pub mod openvpn_world;
 pub mod probe;
+pub mod probes;
 pub mod process;
 pub mod push;
 pub mod resolver;

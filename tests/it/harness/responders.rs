@@ -1,9 +1,12 @@
-//! Far ends that answer handshakes and nothing else, as many as a test wants: no process each.
+//! Far ends that answer handshakes and send UDP back to where it came from, as many as a test
+//! wants: no process each.
 
 use std::net::{SocketAddr, UdpSocket};
+use std::sync::Arc;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use boringtun::noise::rate_limiter::RateLimiter;
 use boringtun::noise::{Tunn, TunnResult};
 use serde_json::{Value, json};
 use tokio::runtime::{Builder, Runtime};
@@ -28,10 +31,9 @@ pub struct Responders {
 
 impl Responders {
     /// Starts this many on a gateway.
-    pub fn start(gateway: &Gateway, client: &Client, count: u8) -> Self {
-        let addresses: Vec<_> = (0..count)
-            .map(|number| SocketAddr::new(gateway.v4(1).into(), PORT + u16::from(number)))
-            .collect();
+    pub fn start(gateway: &Gateway, client: &Client, count: u16) -> Self {
+        let addresses: Vec<_> =
+            (0..count).map(|number| SocketAddr::new(gateway.v4(1).into(), PORT + number)).collect();
         let bind = |address: &SocketAddr| UdpSocket::bind(address).expect("bind a far end");
         let sockets: Vec<_> =
             gateway.namespace.run(|| addresses.iter().map(bind).collect::<Vec<_>>());
@@ -42,7 +44,9 @@ impl Responders {
             let keys = KeyPair::random();
             let own = StaticSecret::from(decoded(&keys.private));
             let index = u32::from_le_bytes(random_bytes()) >> 8;
-            runtime.spawn(answer(socket, Tunn::new(own, client, None, None, index, None)));
+            // A far end whose client comes back again and again does not ask it for cookies.
+            let limit = Arc::new(RateLimiter::new(&PublicKey::from(&own), u64::MAX));
+            runtime.spawn(answer(socket, Tunn::new(own, client, None, None, index, Some(limit))));
             keys
         });
         let keys = keys.collect();
@@ -58,7 +62,7 @@ impl Responders {
 }
 
 /// A gateway record of provider `lab`.
-pub fn gateway_record(number: u8, address: &SocketAddr, public_key: &str) -> Value {
+pub fn gateway_record(number: u16, address: &SocketAddr, public_key: &str) -> Value {
     let peer = format!("PublicKey = {public_key}\nEndpoint = {address}\nAllowedIPs = 0.0.0.0/0");
     json!({
         "id": gateway_id(number),
@@ -79,9 +83,28 @@ async fn answer(socket: UdpSocket, mut tunnel: Tunn) {
     loop {
         // An error is a client's that has gone.
         let Ok((length, client)) = socket.recv_from(&mut heard).await else { continue };
-        let answer = tunnel.decapsulate(Some(client.ip()), &heard[..length], &mut said);
+        let mut answer = tunnel.decapsulate(Some(client.ip()), &heard[..length], &mut said);
+        if let TunnResult::WriteToTunnelV4(packet, _) = answer {
+            let packet = returned(packet);
+            answer = tunnel.encapsulate(&packet, &mut said);
+        }
         if let TunnResult::WriteToNetwork(packet) = answer {
             let _ = socket.send_to(packet, client).await;
         }
     }
+}
+
+/// An IPv4 packet on its way back to the port that it came from: both checksums stay right.
+fn returned(packet: &[u8]) -> Vec<u8> {
+    let mut packet = packet.to_vec();
+    let (source, destination) = (12, 16);
+    let ports = usize::from(packet[0] & 0xf) * 4;
+    for byte in 0..4 {
+        packet.swap(source + byte, destination + byte);
+    }
+    if packet.len() >= ports + 4 {
+        packet.swap(ports, ports + 2);
+        packet.swap(ports + 1, ports + 3);
+    }
+    packet
 }

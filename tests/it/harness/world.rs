@@ -78,8 +78,9 @@ impl<'a> World<'a> {
 }
 
 /// The id of gateway number `number` in the catalog.
-pub fn gateway_id(number: u8) -> GatewayId {
-    format!("00000000-0000-7000-8000-0000000001{number:02x}").parse().expect("a UUID")
+pub fn gateway_id(number: u16) -> GatewayId {
+    let number = 0x100 + u32::from(number);
+    format!("00000000-0000-7000-8000-{number:012x}").parse().expect("a UUID")
 }
 
 /// A session's id.
@@ -97,7 +98,7 @@ pub fn request(name: &str, netns: NetnsRef, gateway: u8) -> AttachRequest {
             groups: vec![GROUP.to_owned()],
             workspace: None,
         },
-        gateway: Some(gateway_id(gateway)),
+        gateway: Some(gateway_id(gateway.into())),
         profile: ContainmentProfile::Sealed,
         deadline_ms: 10_000,
         challenge_response: None,
@@ -115,7 +116,7 @@ pub fn catalog(gateways: &[(u8, &WireguardPeer, &str)], clients: &[Client]) -> V
         .iter()
         .map(|(number, peer, endpoint)| {
             json!({
-                "id": gateway_id(*number),
+                "id": gateway_id(u16::from(*number)),
                 "provider": "lab",
                 "name": format!("gw{number}"),
                 "country": "NL",

@@ -25,8 +25,8 @@ const PATIENCE: Duration = Duration::from_secs(30);
 pub const NOBODY: u32 = 65_534;
 
 pub fn be_the_data_plane() -> ExitCode {
-    let listener = handover::take_stdin().unwrap();
-    run(listener, Options { workers: 2 }).unwrap();
+    let control = handover::take_stdin().unwrap();
+    run(control, Options { workers: 2 }).unwrap();
     ExitCode::SUCCESS
 }
 
@@ -41,24 +41,18 @@ impl DataPlane {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         let path = PathBuf::from(format!("/run/data-plane-{number}"));
-        let listener = seqpacket::bind(&path).unwrap();
+        let (ours, theirs) = seqpacket::pair().unwrap();
         // The binary may stand where nobody else may look.
         let mut command = Command::new("/proc/self/exe");
-        command.arg(DATA_PLANE).stdin(Stdio::from(listener));
-        Self { process: process::spawn_as(command, NOBODY, NOBODY).unwrap(), path }
+        command.arg(DATA_PLANE).stdin(Stdio::from(theirs));
+        let process = process::spawn_as(command, NOBODY, NOBODY).unwrap();
+        Control::new(ours).order(Ask::Serve, &[&seqpacket::bind(&path).unwrap()]);
+        Self { process, path }
     }
 
     /// A new connection, which is control from now on.
     pub fn control(&self) -> Control {
-        let deadline = Instant::now() + PATIENCE;
-        loop {
-            match seqpacket::connect(&self.path) {
-                Ok(fd) => return Control::new(fd),
-                // It is not listening yet.
-                Err(_) if Instant::now() < deadline => std::thread::sleep(Duration::from_millis(5)),
-                Err(error) => panic!("connect to the data plane: {error}"),
-            }
-        }
+        Control::new(seqpacket::connect(&self.path).unwrap())
     }
 
     /// How it ended, when it has within the time.

@@ -27,6 +27,8 @@ pub fn tests() -> Vec<Trial> {
         it_does_not_end_while_it_carries_a_tunnel,
         a_kept_device_outlives_control_and_the_process_that_it_was_kept_for,
         the_newest_connection_is_control,
+        another_socket_takes_the_place_of_the_one_before,
+        it_says_that_it_is_alive,
         control_sees_the_processs_own_credentials,
         somebody_who_is_neither_root_nor_its_parent_is_not_served,
         a_control_that_does_not_read_stops_nothing,
@@ -134,6 +136,29 @@ fn the_newest_connection_is_control() {
     second.hello();
     assert!(first.is_closed());
     second.hello();
+}
+
+fn another_socket_takes_the_place_of_the_one_before() {
+    let mut scene = Scene::new(&Wanted::default());
+    let path = scene.data_plane.path.with_extension("again");
+    scene.control.order(Command::Serve, &[&seqpacket::bind(&path).unwrap()]);
+    assert!(seqpacket::connect(&scene.data_plane.path).is_err());
+    assert_eq!(scene.control.hello(), [TUNNEL], "whoever is connected stays so");
+    scene.data_plane.path = path;
+    scene.control = scene.data_plane.control();
+    assert_eq!(scene.control.hello(), [TUNNEL]);
+    assert!(scene.control.refusal(Command::Serve, &[]).contains("one descriptor"));
+}
+
+fn it_says_that_it_is_alive() {
+    let mut scene = Scene::new(&Wanted::default());
+    for _ in 0..20 {
+        let (reply, _) = scene.control.ask(Command::Ping, &[]);
+        let Reply::Alive { stuck } = reply else { panic!("{reply:?}") };
+        // A worker with nothing to do moves once a second.
+        assert!(stuck < 20, "{stuck}");
+        std::thread::sleep(Duration::from_millis(100));
+    }
 }
 
 fn control_sees_the_processs_own_credentials() {

@@ -1,15 +1,21 @@
 //! The packet process, as control sees it: kept running, told what to carry, heard.
 
 mod connection;
+mod heartbeat;
+mod held;
 mod launch;
+mod start;
 mod supervisor;
+mod waiting;
 
+use std::fmt;
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use egress_dataplane::protocol::{Event, TunnelConfig, TunnelId, TunnelStats};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::timeout;
 
 pub use launch::Launch;
 
@@ -17,6 +23,13 @@ use crate::metrics::Metrics;
 
 /// Requests that wait for the data plane; past that a caller waits to ask.
 const QUEUE: usize = 256;
+/// How long the data plane has for what a session cannot stand without. It is replaced sooner if
+/// it does not answer at all.
+const NEEDED: Duration = Duration::from_secs(30);
+/// How long it has for what is done whether its answer comes or not, or asked for again.
+const WANTED: Duration = Duration::from_secs(5);
+/// How long it has to count, and to hear goodbye.
+const SHOWN: Duration = Duration::from_secs(2);
 /// News of one tunnel that its session has not taken yet; past that the newest are dropped, which
 /// the data plane repeats while they stay true.
 pub const NEWS: usize = 64;
@@ -27,6 +40,12 @@ pub enum DataplaneError {
     /// It does not run and cannot be started, or died before it answered.
     #[error("the data plane is not running")]
     Gone,
+    /// It runs, and did not answer in time.
+    #[error("the data plane does not answer")]
+    Silent,
+    /// The kernel does not take the request.
+    #[error("ask the data plane")]
+    Unsendable(#[source] std::io::Error),
     /// It refused.
     #[error("the data plane refused: {0}")]
     Refused(String),
@@ -36,6 +55,27 @@ pub enum DataplaneError {
     /// It said something that is not of the protocol.
     #[error("the data plane answered out of turn")]
     Confused,
+}
+
+/// Why nothing can be carried just now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Fault {
+    /// It has not answered for so long.
+    Silent(Duration),
+    /// Another one is on its way, and why.
+    Replaced(String),
+    /// None can be started, and why.
+    DoesNotStart(String),
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Silent(time) => write!(f, "it has not answered for {time:.1?}"),
+            Self::Replaced(why) => write!(f, "{why}: another one is started"),
+            Self::DoesNotStart(why) => write!(f, "it does not start: {why}"),
+        }
+    }
 }
 
 /// A tunnel in the data plane's hands. Control keeps it too, fds and keys, so that another data
@@ -79,6 +119,7 @@ pub struct Found {
 #[derive(Clone)]
 pub struct Dataplane {
     jobs: mpsc::Sender<Job>,
+    fault: watch::Receiver<Option<Fault>>,
 }
 
 /// What the supervisor is asked.
@@ -137,8 +178,14 @@ impl Dataplane {
     /// gives what the one it found has.
     pub async fn start(launch: Launch, metrics: Metrics) -> Result<(Self, Found), DataplaneError> {
         let (jobs, jobs_rx) = mpsc::channel(QUEUE);
-        let found = supervisor::start(launch, metrics, jobs_rx).await?;
-        Ok((Self { jobs }, found))
+        let (fault_tx, fault) = watch::channel(None);
+        let found = supervisor::start(launch, metrics, jobs_rx, fault_tx).await?;
+        Ok((Self { jobs, fault }, found))
+    }
+
+    /// What is wrong with it now, if anything is.
+    pub fn fault(&self) -> Option<Fault> {
+        self.fault.borrow().clone()
     }
 
     /// Carries a tunnel, whose news goes to `news_tx`, and goes on carrying it when the data plane
@@ -148,7 +195,7 @@ impl Dataplane {
         carried: Carried,
         news_tx: mpsc::Sender<News>,
     ) -> Result<(), DataplaneError> {
-        self.ask(|done_tx| Job::Add { carried, news_tx, done_tx }).await
+        self.ask(NEEDED, |done_tx| Job::Add { carried, news_tx, done_tx }).await
     }
 
     /// Takes up a tunnel that the data plane carries already, keys and all: the catalog may have
@@ -158,23 +205,23 @@ impl Dataplane {
         tunnel: TunnelId,
         news_tx: mpsc::Sender<News>,
     ) -> Result<Adopted, DataplaneError> {
-        self.ask(|done_tx| Job::Adopt { tunnel, news_tx, done_tx }).await
+        self.ask(NEEDED, |done_tx| Job::Adopt { tunnel, news_tx, done_tx }).await
     }
 
     /// Keeps a device whose packets another process moves, and goes on keeping it when the data plane
     /// has to be started again: the device lives for as long as control or the data plane does.
     pub async fn keep(&self, tunnel: TunnelId, device: OwnedFd) -> Result<(), DataplaneError> {
-        self.ask(|done_tx| Job::Keep { tunnel, device, done_tx }).await
+        self.ask(NEEDED, |done_tx| Job::Keep { tunnel, device, done_tx }).await
     }
 
     /// Takes up a device that the data plane keeps from before a restart.
     pub async fn retake(&self, tunnel: TunnelId) -> Result<OwnedFd, DataplaneError> {
-        self.ask(|done_tx| Job::Retake { tunnel, done_tx }).await
+        self.ask(NEEDED, |done_tx| Job::Retake { tunnel, done_tx }).await
     }
 
     /// Duplicates of a tunnel's fds: its device, then its sockets where it has any.
     pub async fn export(&self, tunnel: TunnelId) -> Result<Vec<OwnedFd>, DataplaneError> {
-        self.ask(|done_tx| Job::Export { tunnel, done_tx }).await
+        self.ask(NEEDED, |done_tx| Job::Export { tunnel, done_tx }).await
     }
 
     /// Sends a peer's packets elsewhere, through another socket.
@@ -185,33 +232,41 @@ impl Dataplane {
         endpoint: SocketAddr,
         socket: OwnedFd,
     ) -> Result<(), DataplaneError> {
-        self.ask(|done_tx| Job::SetEndpoint { tunnel, peer, endpoint, socket, done_tx }).await
+        self.ask(WANTED, |done_tx| Job::SetEndpoint { tunnel, peer, endpoint, socket, done_tx })
+            .await
     }
 
     /// Lets a peer that moved be found by its own authenticated packets.
     pub async fn listen(&self, tunnel: TunnelId, peer: u16) -> Result<(), DataplaneError> {
-        self.ask(|done_tx| Job::Listen { tunnel, peer, done_tx }).await
+        self.ask(WANTED, |done_tx| Job::Listen { tunnel, peer, done_tx }).await
     }
 
     /// Forgets a tunnel or a kept device, here and there; none of that id is fine. The device is gone
     /// then, unless the caller holds it too.
     pub async fn remove(&self, tunnel: TunnelId) -> Result<(), DataplaneError> {
-        self.ask(|done_tx| Job::Remove { tunnel, done_tx }).await
+        self.ask(WANTED, |done_tx| Job::Remove { tunnel, done_tx }).await
     }
 
     /// Counters of every tunnel.
     pub async fn stats(&self) -> Result<Vec<TunnelStats>, DataplaneError> {
-        self.ask(|done_tx| Job::Stats { done_tx }).await
+        self.ask(SHOWN, |done_tx| Job::Stats { done_tx }).await
     }
 
     /// Control is going: a data plane without tunnels ends, one with tunnels carries on.
     pub async fn bye(&self) -> Result<(), DataplaneError> {
-        self.ask(|done_tx| Job::Bye { done_tx }).await
+        self.ask(SHOWN, |done_tx| Job::Bye { done_tx }).await
     }
 
-    async fn ask<T>(&self, job: impl FnOnce(Done<T>) -> Job) -> Result<T, DataplaneError> {
+    async fn ask<T>(
+        &self,
+        within: Duration,
+        job: impl FnOnce(Done<T>) -> Job,
+    ) -> Result<T, DataplaneError> {
         let (done_tx, done_rx) = oneshot::channel();
-        self.jobs.send(job(done_tx)).await.map_err(|_| DataplaneError::Gone)?;
-        done_rx.await.map_err(|_| DataplaneError::Gone)?
+        let answer = async {
+            self.jobs.send(job(done_tx)).await.map_err(|_| DataplaneError::Gone)?;
+            done_rx.await.map_err(|_| DataplaneError::Gone)?
+        };
+        timeout(within, answer).await.unwrap_or(Err(DataplaneError::Silent))
     }
 }

@@ -1,71 +1,58 @@
 //! Keeps one data plane running, and tells a new one all that the last one carried.
 
-use std::collections::{BTreeMap, HashMap};
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::time::{Duration, Instant};
+use std::collections::{HashMap, VecDeque};
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+use std::time::Instant;
 
-use egress_core::backoff::Backoff;
-use egress_dataplane::protocol::{
-    Command, Event, Message, Reply, Request, TunnelConfig, TunnelId, TunnelStats, VERSION,
-};
-use tokio::sync::mpsc;
-use tokio::task::spawn_blocking;
-use tokio::time::sleep;
+use egress_dataplane::protocol::{Command, Event, Message, Reply, Request, TunnelId};
+use tokio::sync::{mpsc, watch};
+use tokio::time::{MissedTickBehavior, interval};
 use tracing::{error, info, warn};
 
-use super::connection::Connection;
-use super::{Adopted, Carried, DataplaneError, Done, Found, Job, Launch, News};
+use super::connection::{Connection, Received};
+use super::heartbeat::{BEAT, Beat, Heartbeat, Lost};
+use super::held::Held;
+use super::launch::{Launch, SocketFile};
+use super::start::{first_connection, start_until_it_runs};
+use super::waiting::{Waiting, close};
+use super::{DataplaneError, Done, Fault, Found, Job, News};
 use crate::metrics::Metrics;
 use crate::telemetry::chain;
 
-/// The first wait after a data plane that could not be started.
-const RETRY_FIRST: Duration = Duration::from_millis(20);
-/// The longest one.
-const RETRY_MOST: Duration = Duration::from_secs(5);
+/// Beats between two looks whether the next control would find the data plane.
+const LOOK_BEATS: u32 = 4;
+/// Messages that are taken in before a beat is judged: more than a socket's buffer holds.
+const BACKLOG: usize = 1024;
 
-/// Who waits for a reply.
-enum Waiting {
-    Done(Done<()>),
-    /// What was held of a removed tunnel is closed last, and not here.
-    Removed {
-        held: Vec<OwnedFd>,
-        done_tx: Done<()>,
-    },
-    /// The tunnel is taken up once its fds are here.
-    Adopt {
-        news_tx: mpsc::Sender<News>,
-        done_tx: Done<Adopted>,
-    },
-    Export(Done<Vec<OwnedFd>>),
-    /// The device is kept here too once it is here.
-    Retake {
-        tunnel: TunnelId,
-        done_tx: Done<OwnedFd>,
-    },
-    Stats {
-        so_far: Vec<TunnelStats>,
-        done_tx: Done<Vec<TunnelStats>>,
-    },
-    /// Nobody: a tunnel or a device handed to a new data plane.
-    Again(TunnelId),
-}
-
-struct Tunnel {
-    carried: Carried,
-    news_tx: mpsc::Sender<News>,
-}
-
-struct Supervisor {
+pub(super) struct Supervisor {
     launch: Launch,
     metrics: Metrics,
     connection: Connection,
-    tunnels: BTreeMap<TunnelId, Tunnel>,
-    /// Devices that it keeps.
-    kept: BTreeMap<TunnelId, OwnedFd>,
+    held: Held,
+    /// What the data plane lacks of it, and who waits for that.
+    again: VecDeque<(TunnelId, Option<Done<()>>)>,
     waiting: HashMap<u64, Waiting>,
     next_number: u64,
+    heartbeat: Heartbeat,
+    beats: u32,
+    /// The socket where the next control finds the data plane.
+    served: Option<SocketFile>,
+    /// It was said that there is none.
+    unserved: bool,
+    fault_tx: watch::Sender<Option<Fault>>,
     /// Control is going, and the data plane may.
     leaving: bool,
+}
+
+/// Why the data plane is started again.
+enum End {
+    /// It has ended.
+    Died,
+    /// It goes on, and is of no use.
+    Lost(Lost),
+    /// What it says is not of the protocol, or cannot be read.
+    Confused(std::io::Error),
 }
 
 /// Finds or starts a data plane, and serves `jobs` until every handle is gone.
@@ -73,192 +60,163 @@ pub async fn start(
     launch: Launch,
     metrics: Metrics,
     jobs: mpsc::Receiver<Job>,
+    fault_tx: watch::Sender<Option<Fault>>,
 ) -> Result<Found, DataplaneError> {
     let (connection, found) = first_connection(&launch).await?;
-    let supervisor = Supervisor {
+    let mut supervisor = Supervisor {
+        // Of one that was found.
+        served: found.is_some().then(|| launch.socket_file()).flatten(),
         launch,
         metrics,
         connection,
-        tunnels: BTreeMap::new(),
-        kept: BTreeMap::new(),
+        held: Held::default(),
+        again: VecDeque::new(),
         waiting: HashMap::new(),
         next_number: 1,
+        heartbeat: Heartbeat::default(),
+        beats: 0,
+        unserved: false,
+        fault_tx,
         leaving: false,
     };
+    supervisor.be_found();
     tokio::spawn(supervisor.run(jobs));
-    Ok(found)
-}
-
-async fn first_connection(launch: &Launch) -> Result<(Connection, Found), DataplaneError> {
-    if let Some(found) = launch.find() {
-        let mut connection = found.map_err(DataplaneError::Start)?;
-        match greet(&mut connection).await {
-            Ok(found) => {
-                let (tunnels, kept) = (found.carried.len(), found.kept.len());
-                info!(pid = connection.process().pid(), tunnels, kept, "found the data plane");
-                return Ok((connection, found));
-            }
-            Err(error) => {
-                warn!(%error, "the data plane that runs is of no use and is replaced");
-                let _ = connection.process().send_signal(rustix::process::Signal::KILL);
-            }
-        }
-    }
-    started(launch).await
-}
-
-async fn started(launch: &Launch) -> Result<(Connection, Found), DataplaneError> {
-    let mut connection = launch.start().await.map_err(DataplaneError::Start)?;
-    let found = greet(&mut connection).await?;
-    info!(pid = connection.process().pid(), "started the data plane");
-    Ok((connection, found))
-}
-
-async fn greet(connection: &mut Connection) -> Result<Found, DataplaneError> {
-    let hello = Request { number: 0, command: Command::Hello };
-    connection.send(&hello, &[]).await.map_err(DataplaneError::Start)?;
-    loop {
-        match connection.receive().await.map_err(DataplaneError::Start)? {
-            Some((
-                Message::Reply { reply: Reply::Hello { version, tunnels, kept, .. }, .. },
-                _,
-            )) if version == VERSION => {
-                return Ok(Found { carried: tunnels, kept });
-            }
-            Some((Message::Reply { .. }, _)) => return Err(DataplaneError::Confused),
-            // What it has to say before it was greeted is repeated while it stays true.
-            Some((Message::Event(_), _)) => {}
-            None => return Err(DataplaneError::Gone),
-        }
-    }
+    Ok(found.unwrap_or_default())
 }
 
 impl Supervisor {
     async fn run(mut self, mut jobs: mpsc::Receiver<Job>) {
+        let mut beats = interval(BEAT);
+        // After a pause of our own it has the time of a beat to answer again.
+        beats.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
-            tokio::select! {
-                job = jobs.recv() => match job {
-                    Some(job) => self.take(job).await,
+            self.hand_over_again();
+            // Requests wait in the channel for as long as the data plane has enough to read.
+            let takes_jobs = self.again.is_empty() && self.connection.has_room();
+            let ended = tokio::select! {
+                job = jobs.recv(), if takes_jobs => match job {
+                    Some(job) => { self.take(job); None }
                     None => return,
                 },
-                received = self.connection.receive() => match received {
-                    Ok(Some((message, fds))) => self.heard(message, fds),
-                    Ok(None) if self.leaving => return,
-                    Ok(None) => self.restart(&mut jobs).await,
-                    Err(error) => {
-                        error!(%error, "the data plane cannot be understood and is replaced");
-                        self.restart(&mut jobs).await;
-                    }
-                },
+                received = self.connection.next() => self.receive(received),
+                _ = beats.tick() => self.beat(),
+            };
+            match ended {
+                None => {}
+                Some(End::Died) if self.leaving => return,
+                Some(end) => self.restart(&end, &mut jobs).await,
             }
         }
     }
 
-    async fn take(&mut self, job: Job) {
+    fn take(&mut self, job: Job) {
         match job {
-            Job::Add { carried, news_tx, done_tx } => self.add(carried, news_tx, done_tx).await,
+            Job::Add { carried, news_tx, done_tx } => {
+                let tunnel = carried.config.tunnel;
+                self.held.carry(carried, news_tx);
+                self.hand_over(tunnel, Some(done_tx));
+            }
             Job::Adopt { tunnel, news_tx, done_tx } => {
                 let waiting = Waiting::Adopt { news_tx, done_tx };
-                self.send(Command::Export { tunnel }, &[], waiting).await;
+                self.send(Command::Export { tunnel }, Vec::new(), waiting);
             }
             Job::Keep { tunnel, device, done_tx } => {
-                self.kept.insert(tunnel, device);
-                self.hand_over_device(tunnel, Waiting::Done(done_tx)).await;
+                self.held.keep(tunnel, device);
+                self.hand_over(tunnel, Some(done_tx));
             }
             Job::Retake { tunnel, done_tx } => {
                 let waiting = Waiting::Retake { tunnel, done_tx };
-                self.send(Command::Export { tunnel }, &[], waiting).await;
+                self.send(Command::Export { tunnel }, Vec::new(), waiting);
             }
             Job::Export { tunnel, done_tx } => {
-                self.send(Command::Export { tunnel }, &[], Waiting::Export(done_tx)).await;
+                self.send(Command::Export { tunnel }, Vec::new(), Waiting::Export(done_tx));
             }
             Job::SetEndpoint { tunnel, peer, endpoint, socket, done_tx } => {
+                let socket = Arc::new(socket);
+                self.held.moved(tunnel, peer, endpoint, Some(Arc::clone(&socket)));
                 let command = Command::SetEndpoint { tunnel, peer, endpoint };
-                self.send(command, &[socket.as_fd()], Waiting::Done(done_tx)).await;
-                self.remember_endpoint(tunnel, peer, endpoint, Some(socket));
+                self.send(command, vec![socket], Waiting::Done(done_tx));
             }
             Job::Listen { tunnel, peer, done_tx } => {
-                self.send(Command::Listen { tunnel, peer }, &[], Waiting::Done(done_tx)).await;
+                let command = Command::Listen { tunnel, peer };
+                self.send(command, Vec::new(), Waiting::Done(done_tx));
             }
             Job::Remove { tunnel, done_tx } => {
-                let waiting = Waiting::Removed { held: self.forget(tunnel), done_tx };
-                self.send(Command::Remove { tunnel }, &[], waiting).await;
+                let waiting = Waiting::Removed { held: self.held.forget(tunnel), done_tx };
+                self.send(Command::Remove { tunnel }, Vec::new(), waiting);
             }
             Job::Stats { done_tx } => {
                 let waiting = Waiting::Stats { so_far: Vec::new(), done_tx };
-                self.send(Command::Stats, &[], waiting).await;
+                self.send(Command::Stats, Vec::new(), waiting);
             }
             Job::Bye { done_tx } => {
                 self.leaving = true;
-                self.send(Command::Bye, &[], Waiting::Done(done_tx)).await;
+                self.send(Command::Bye, Vec::new(), Waiting::Done(done_tx));
             }
         }
     }
 
-    /// Forgets a tunnel or a kept device, and gives what was held of it.
-    fn forget(&mut self, tunnel: TunnelId) -> Vec<OwnedFd> {
-        let carried = self.tunnels.remove(&tunnel).map(|tunnel| tunnel.carried.device);
-        carried.into_iter().chain(self.kept.remove(&tunnel)).collect()
-    }
-
-    async fn add(&mut self, carried: Carried, news_tx: mpsc::Sender<News>, done_tx: Done<()>) {
-        let tunnel = carried.config.tunnel;
-        self.tunnels.insert(tunnel, Tunnel { carried, news_tx });
-        self.hand_over(tunnel, Waiting::Done(done_tx)).await;
-    }
-
-    async fn hand_over(&mut self, tunnel: TunnelId, waiting: Waiting) {
-        let Some(Tunnel { carried, .. }) = self.tunnels.get(&tunnel) else { return };
-        let number = self.next_number;
-        self.next_number += 1;
-        let request = Request { number, command: Command::Add(carried.config.clone()) };
-        self.waiting.insert(number, waiting);
-        let fds = fds(carried);
-        if let Err(error) = self.connection.send(&request, &fds).await {
-            // The connection's end is heard next, and the tunnel is handed to the next one.
-            warn!(%error, tunnel, "a tunnel could not be handed to the data plane");
+    /// What the data plane lacks, as much of it as the connection has room for.
+    fn hand_over_again(&mut self) {
+        while self.connection.has_room()
+            && let Some((tunnel, done_tx)) = self.again.pop_front()
+        {
+            self.hand_over(tunnel, done_tx);
         }
     }
 
-    async fn hand_over_device(&mut self, tunnel: TunnelId, waiting: Waiting) {
-        let device = self.kept.get(&tunnel).map(OwnedFd::try_clone);
-        match device {
-            None => {}
-            Some(Ok(device)) => {
-                self.send(Command::Keep { tunnel }, &[device.as_fd()], waiting).await;
+    /// Has the data plane carry a tunnel or keep a device that is held here.
+    fn hand_over(&mut self, tunnel: TunnelId, done_tx: Option<Done<()>>) {
+        let (command, fds) = match (self.held.tunnel(tunnel), self.held.device(tunnel)) {
+            (Some(held), _) => (Command::Add(held.config.clone()), held.fds()),
+            (None, Some(device)) => (Command::Keep { tunnel }, vec![Arc::clone(device)]),
+            // Removed meanwhile.
+            (None, None) => return,
+        };
+        self.send(command, fds, Waiting::Handed { tunnel, done_tx });
+    }
+
+    fn send(&mut self, command: Command, fds: Vec<Arc<OwnedFd>>, waiting: Waiting) {
+        let number = self.next_number;
+        self.next_number += 1;
+        match self.connection.queue(&Request { number, command }, fds) {
+            Ok(()) => drop(self.waiting.insert(number, waiting)),
+            Err(error) => waiting.fail(DataplaneError::Unsendable(error)),
+        }
+    }
+
+    fn receive(&mut self, received: std::io::Result<Received>) -> Option<End> {
+        self.heartbeat.heard();
+        match received {
+            Ok(Received::Message(Message::Event(event), _)) => self.pass_on(event),
+            Ok(Received::Message(Message::Reply { reply: Reply::Alive { stuck }, .. }, _)) => {
+                self.fault_tx.send_if_modified(|fault| fault.take().is_some());
+                return self.heartbeat.answered(stuck).map(End::Lost);
             }
-            Some(Err(error)) => waiting.fail(DataplaneError::Start(error)),
-        }
-    }
-
-    async fn send(&mut self, command: Command, fds: &[BorrowedFd<'_>], waiting: Waiting) {
-        let number = self.next_number;
-        self.next_number += 1;
-        self.waiting.insert(number, waiting);
-        if let Err(error) = self.connection.send(&Request { number, command }, fds).await {
-            warn!(%error, "the data plane could not be asked");
-            self.waiting.remove(&number);
-        }
-    }
-
-    fn heard(&mut self, message: Message, fds: Vec<OwnedFd>) {
-        match message {
-            Message::Event(event) => self.pass_on(event),
-            Message::Reply { number, reply } => {
+            Ok(Received::Message(Message::Reply { number, reply }, fds)) => {
                 if let Some(waiting) = self.waiting.remove(&number) {
                     self.answer(number, waiting, reply, fds);
                 } else {
                     warn!(number, "the data plane answered what nobody asked");
                 }
             }
+            Ok(Received::Unsendable(number, error)) => {
+                warn!(%error, "the data plane could not be asked");
+                if let Some(waiting) = self.waiting.remove(&number) {
+                    waiting.fail(DataplaneError::Unsendable(error));
+                }
+            }
+            Ok(Received::End) => return Some(End::Died),
+            Err(error) => return Some(End::Confused(error)),
         }
+        None
     }
 
     fn pass_on(&mut self, event: Event) {
         if let Event::Moved { tunnel, peer, endpoint } = event {
-            self.remember_endpoint(tunnel, peer, endpoint, None);
+            self.held.moved(tunnel, peer, endpoint, None);
         }
-        if let Some(tunnel) = self.tunnels.get(&tunnel_of(&event)) {
+        if let Some(tunnel) = self.held.tunnel(tunnel_of(&event)) {
             // A full queue: the data plane repeats what stays true.
             let _ = tunnel.news_tx.try_send(News { at: Instant::now(), event });
         }
@@ -266,21 +224,28 @@ impl Supervisor {
 
     fn answer(&mut self, number: u64, waiting: Waiting, reply: Reply, fds: Vec<OwnedFd>) {
         match (waiting, reply) {
-            (Waiting::Again(tunnel), Reply::Failed { reason }) => {
+            (Waiting::Handed { tunnel, done_tx: None }, Reply::Failed { reason }) => {
                 error!(tunnel, reason, "a tunnel was lost with the data plane that carried it");
             }
-            (Waiting::Again(_), _) => {}
+            (Waiting::Served, Reply::Failed { reason }) => {
+                warn!(reason, "the next agent would not find the data plane");
+                self.served = None;
+            }
             (waiting, Reply::Failed { reason }) => waiting.fail(DataplaneError::Refused(reason)),
             (Waiting::Done(done_tx), Reply::Done) => drop(done_tx.send(Ok(()))),
+            (Waiting::Handed { done_tx, .. }, Reply::Done) => {
+                drop(done_tx.map(|done_tx| done_tx.send(Ok(()))));
+            }
             (Waiting::Removed { held, done_tx }, Reply::Done) => close(held, done_tx),
+            (Waiting::Served, Reply::Done) => {}
             (Waiting::Export(done_tx), Reply::Exported { .. } | Reply::Kept) => {
                 drop(done_tx.send(Ok(fds)));
             }
             (Waiting::Retake { tunnel, done_tx }, Reply::Kept) => {
-                drop(done_tx.send(self.retake(tunnel, fds)));
+                drop(done_tx.send(self.held.retake(tunnel, fds)));
             }
             (Waiting::Adopt { news_tx, done_tx }, Reply::Exported { config }) => {
-                drop(done_tx.send(self.adopt(config, news_tx, fds)));
+                drop(done_tx.send(self.held.adopt(config, news_tx, fds)));
             }
             (Waiting::Stats { mut so_far, done_tx }, Reply::Stats { tunnels, more }) => {
                 so_far.extend(tunnels);
@@ -294,138 +259,111 @@ impl Supervisor {
         }
     }
 
-    fn adopt(
-        &mut self,
-        config: TunnelConfig,
-        news_tx: mpsc::Sender<News>,
-        fds: Vec<OwnedFd>,
-    ) -> Result<Adopted, DataplaneError> {
-        let mut fds = fds.into_iter();
-        let device = fds.next().ok_or(DataplaneError::Confused)?;
-        let sockets: Vec<_> = fds.collect();
-        if sockets.len() != config.peers.len() {
-            return Err(DataplaneError::Confused);
+    /// Looks whether the data plane still does its work.
+    fn beat(&mut self) -> Option<End> {
+        // What has come in counts, also where it is control that had no time.
+        for _ in 0..BACKLOG {
+            let received = match self.connection.poll() {
+                Ok(None) => break,
+                Ok(Some(received)) => Ok(received),
+                Err(error) => Err(error),
+            };
+            if let Some(end) = self.receive(received) {
+                return Some(end);
+            }
         }
-        let adopted = Adopted {
-            device: device.try_clone().map_err(DataplaneError::Start)?,
-            config: config.clone(),
+        self.beats = self.beats.wrapping_add(1);
+        if self.beats.is_multiple_of(LOOK_BEATS) {
+            self.be_found();
+        }
+        let process = self.connection.process();
+        match self.heartbeat.beat(|| process.is_stopped()) {
+            Beat::Lost(lost) => return Some(End::Lost(lost)),
+            Beat::Wait => {}
+            Beat::Ask => self.ping(),
+        }
+        if let Some(silence) = self.heartbeat.silence() {
+            self.fault_tx.send_replace(Some(Fault::Silent(silence)));
+        }
+        None
+    }
+
+    fn ping(&mut self) {
+        let request = Request { number: 0, command: Command::Ping };
+        if let Err(error) = self.connection.queue(&request, Vec::new()) {
+            warn!(%error, "the data plane could not be asked whether it lives");
+        }
+    }
+
+    /// Has the next control find the data plane, also where somebody took its socket away.
+    fn be_found(&mut self) {
+        if self.served.is_some() && self.launch.socket_file() == self.served {
+            return;
+        }
+        match self.launch.bind() {
+            Ok((listener, file)) => {
+                self.send(Command::Serve, vec![Arc::new(listener)], Waiting::Served);
+                (self.served, self.unserved) = (Some(file), false);
+            }
+            Err(error) => {
+                self.served = None;
+                if !std::mem::replace(&mut self.unserved, true) {
+                    let error = chain(&error);
+                    warn!(error, "tunnels would not outlive the agent: no socket for the next one");
+                }
+            }
+        }
+    }
+
+    /// The data plane died, or has to: two that read one device would share its packets. The
+    /// devices live on in our fds, and packets wait in them.
+    async fn restart(&mut self, end: &End, jobs: &mut mpsc::Receiver<Job>) {
+        let (tunnels, kept) = self.held.count();
+        let why = match end {
+            End::Died => "it died".to_owned(),
+            End::Lost(lost) => lost.to_string(),
+            End::Confused(error) => format!("it cannot be understood: {error}"),
         };
-        let tunnel = config.tunnel;
-        let carried = Carried { config, device, sockets };
-        self.tunnels.insert(tunnel, Tunnel { carried, news_tx });
-        Ok(adopted)
-    }
-
-    fn retake(&mut self, tunnel: TunnelId, fds: Vec<OwnedFd>) -> Result<OwnedFd, DataplaneError> {
-        let device = fds.into_iter().next().ok_or(DataplaneError::Confused)?;
-        let ours = device.try_clone().map_err(DataplaneError::Start)?;
-        self.kept.insert(tunnel, ours);
-        Ok(device)
-    }
-
-    fn remember_endpoint(
-        &mut self,
-        tunnel: TunnelId,
-        peer: u16,
-        endpoint: std::net::SocketAddr,
-        socket: Option<OwnedFd>,
-    ) {
-        let Some(Tunnel { carried, .. }) = self.tunnels.get_mut(&tunnel) else { return };
-        let index = usize::from(peer);
-        if let Some(peer) = carried.config.peers.get_mut(index) {
-            peer.endpoint = endpoint;
-        }
-        if let (Some(kept), Some(socket)) = (carried.sockets.get_mut(index), socket) {
-            *kept = socket;
-        }
-    }
-
-    /// The data plane died, or has nothing to say any more and has to: two that read one device
-    /// would share its packets. The devices live on in our fds, and packets wait in them.
-    async fn restart(&mut self, jobs: &mut mpsc::Receiver<Job>) {
-        let _ = self.connection.process().send_signal(rustix::process::Signal::KILL);
-        let (tunnels, kept) = (self.tunnels.len(), self.kept.len());
-        warn!(tunnels, kept, "the data plane died and is started again");
+        warn!(tunnels, kept, why, "the data plane is started again");
+        self.fault_tx.send_replace(Some(Fault::Replaced(why)));
         self.metrics.dataplane_restarts.inc();
+        super::launch::end(self.connection.process()).await;
+        let unfinished = self.fail_waiting();
+        self.served = None;
+        let held = &mut self.held;
+        let started = start_until_it_runs(&self.launch, held, unfinished, jobs, &self.fault_tx);
+        let (connection, mut unfinished) = started.await;
+        self.connection = connection;
+        self.heartbeat = Heartbeat::default();
+        info!(pid = self.connection.process().pid(), tunnels, kept, "another data plane runs");
+        self.be_found();
+        let all = self.held.all().map(|tunnel| (tunnel, unfinished.remove(&tunnel)));
+        self.again = all.collect();
+    }
+
+    /// Tells those who wait for the data plane that died; gives those who want something carried
+    /// or kept, which the next one will do.
+    fn fail_waiting(&mut self) -> HashMap<TunnelId, Done<()>> {
+        let mut unfinished = HashMap::new();
         for (_, waiting) in self.waiting.drain() {
-            waiting.fail(DataplaneError::Gone);
-        }
-        self.connection = self.start_until_it_runs(jobs).await;
-        let tunnels: Vec<TunnelId> = self.tunnels.keys().copied().collect();
-        for tunnel in tunnels {
-            self.hand_over(tunnel, Waiting::Again(tunnel)).await;
-        }
-        let kept: Vec<TunnelId> = self.kept.keys().copied().collect();
-        for tunnel in kept {
-            self.hand_over_device(tunnel, Waiting::Again(tunnel)).await;
-        }
-    }
-
-    async fn start_until_it_runs(&mut self, jobs: &mut mpsc::Receiver<Job>) -> Connection {
-        let mut backoff = Backoff::new(RETRY_FIRST, RETRY_MOST, u64::from(std::process::id()));
-        loop {
-            match started(&self.launch).await {
-                Ok((connection, _)) => return connection,
-                Err(error) => {
-                    error!(error = %chain(&error), "the data plane does not start");
+            match waiting {
+                Waiting::Handed { tunnel, done_tx } => {
+                    unfinished.extend(done_tx.map(|done_tx| (tunnel, done_tx)));
                 }
-            }
-            let next = sleep(backoff.next_wait());
-            tokio::pin!(next);
-            loop {
-                tokio::select! {
-                    () = &mut next => break,
-                    Some(job) = jobs.recv() => self.refuse(job),
-                }
+                // It is gone with its process.
+                Waiting::Removed { held, done_tx } => close(held, done_tx),
+                Waiting::Done(_)
+                | Waiting::Served
+                | Waiting::Adopt { .. }
+                | Waiting::Export(_)
+                | Waiting::Retake { .. }
+                | Waiting::Stats { .. } => waiting.fail(DataplaneError::Gone),
             }
         }
+        let again = self.again.drain(..);
+        unfinished.extend(again.filter_map(|(tunnel, done_tx)| Some((tunnel, done_tx?))));
+        unfinished
     }
-
-    /// Does what can be done while no data plane runs. Who asks for anything else hears that there
-    /// is none, since nobody is left to answer.
-    fn refuse(&mut self, job: Job) {
-        match job {
-            Job::Remove { tunnel, done_tx } => close(self.forget(tunnel), done_tx),
-            Job::Bye { done_tx } => drop(done_tx.send(Ok(()))),
-            Job::Add { .. }
-            | Job::Adopt { .. }
-            | Job::Keep { .. }
-            | Job::Retake { .. }
-            | Job::Export { .. }
-            | Job::SetEndpoint { .. }
-            | Job::Listen { .. }
-            | Job::Stats { .. } => {}
-        }
-    }
-}
-
-impl Waiting {
-    fn fail(self, error: DataplaneError) {
-        match self {
-            Self::Done(done_tx) | Self::Removed { done_tx, .. } => {
-                drop(done_tx.send(Err(error)));
-            }
-            Self::Adopt { done_tx, .. } => drop(done_tx.send(Err(error))),
-            Self::Export(done_tx) => drop(done_tx.send(Err(error))),
-            Self::Retake { done_tx, .. } => drop(done_tx.send(Err(error))),
-            Self::Stats { done_tx, .. } => drop(done_tx.send(Err(error))),
-            Self::Again(_) => {}
-        }
-    }
-}
-
-/// With its last descriptor a device is taken away, and its packets' last ways are waited for (RCU):
-/// 16 ms and more, which many threads wait for together.
-fn close(held: Vec<OwnedFd>, done_tx: Done<()>) {
-    spawn_blocking(move || {
-        drop(held);
-        let _ = done_tx.send(Ok(()));
-    });
-}
-
-fn fds(carried: &Carried) -> Vec<BorrowedFd<'_>> {
-    let sockets = carried.sockets.iter().map(OwnedFd::as_fd);
-    std::iter::once(carried.device.as_fd()).chain(sockets).collect()
 }
 
 fn tunnel_of(event: &Event) -> TunnelId {
