@@ -10,9 +10,10 @@ use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
+use egress_core::api::of_run;
 use egress_core::id::GatewayId;
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 pub use self::certificate::{CertificateName, InvalidCertificateName, Kind as CertificateNameKind};
 pub use self::openvpn::Openvpn;
@@ -79,7 +80,8 @@ pub struct Sessions {
     pub limit: usize,
     /// The most rulesets that are applied at one time; other attaches wait within their deadline.
     pub concurrency: usize,
-    /// Where namespace files may be.
+    /// Where namespace files may be. `/var/run` is read as `/run`, as in requests.
+    #[serde(deserialize_with = "roots")]
     pub netns_roots: Vec<PathBuf>,
     /// The tunnel's device in a container.
     pub interface: String,
@@ -391,6 +393,11 @@ impl Config {
         std::env::var_os("EGRESS_STORE_KEY_FILE")
             .map_or_else(|| self.state_dir.join("store.key"), PathBuf::from)
     }
+}
+
+fn roots<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<PathBuf>, D::Error> {
+    let roots = Vec::<PathBuf>::deserialize(deserializer)?;
+    Ok(roots.into_iter().map(of_run).collect())
 }
 
 fn is_interface_name(name: &str) -> bool {

@@ -3,7 +3,7 @@
 use std::net::{IpAddr, SocketAddr, TcpListener};
 use std::time::Duration;
 
-use egress_core::api::{Code, SessionState};
+use egress_core::api::{Code, NetnsRef, SessionState};
 
 use crate::harness::container::Container;
 use crate::harness::internet::Internet;
@@ -214,5 +214,26 @@ fn a_gateway_may_have_a_burst_of_its_own() {
         let shown = command.args(["-details", "link", "show", "eg0"]).output().expect("run ip");
         let shown = String::from_utf8_lossy(&shown.stdout).into_owned();
         assert!(shown.contains("gso_max_segs 3 "), "{shown}");
+    });
+}
+
+/// Engines print `/var/run/…`, which is a link to `/run` on every system of today.
+#[test]
+fn each_way_to_write_a_namespaces_path_asks_for_the_same_session() {
+    in_lab(|lab| {
+        let world = World::new(lab, 1);
+        let container = Container::with_process("c-1");
+        let path = |text: String| NetnsRef::Path(text.into());
+        let by_engine = path(format!("/var{}", container.namespace().path().display()));
+        let first = world.agent.attach(&request("c-1", by_engine.clone(), 0)).unwrap();
+        for same in [container.by_path(), by_engine] {
+            let again = world.agent.attach(&request("c-1", same, 0)).unwrap();
+            assert_eq!(again.created_at, first.created_at);
+        }
+        world.agent.detach(&first.session_id, true);
+
+        let NetnsRef::Pid(pid) = container.by_pid() else { unreachable!() };
+        world.agent.attach(&request("c-2", path(format!("/proc/{pid}/ns/net")), 0)).unwrap();
+        world.agent.attach(&request("c-2", container.by_pid(), 0)).unwrap();
     });
 }

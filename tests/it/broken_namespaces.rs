@@ -125,6 +125,17 @@ fn every_reference_that_is_no_containers_gets_its_code() {
 }
 
 #[test]
+fn a_refused_path_says_where_namespaces_may_be_and_which_setting_says_so() {
+    in_lab(|lab| {
+        let world = World::new(lab, 1);
+        let problem = world.agent.attach(&request("s", path("/run/elsewhere/ns"), 0)).unwrap_err();
+        for word in ["/run/netns", "/run/docker/netns", "sessions.netns_roots"] {
+            assert!(problem.detail.contains(word), "no {word} in {}", problem.detail);
+        }
+    });
+}
+
+#[test]
 fn a_namespace_with_a_device_of_its_own_is_not_attached() {
     in_lab(|lab| {
         let world = World::new(lab, 1);

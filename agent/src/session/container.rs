@@ -1,5 +1,6 @@
 //! Opening a container's namespace, and finding the same one again later.
 
+use std::fmt::Write as _;
 use std::io::ErrorKind;
 use std::os::fd::BorrowedFd;
 use std::path::PathBuf;
@@ -21,26 +22,17 @@ pub async fn open(
     roots: &[PathBuf],
     caller: &Caller,
 ) -> Result<Arc<Netns>, Refusal> {
-    let (netns, roots, identity) = (by_process(netns), roots.to_vec(), caller.identity.clone());
+    let (netns, roots, identity) = (netns.clone(), roots.to_vec(), caller.identity.clone());
     let opened = spawn_blocking(move || match &netns {
-        NetnsRef::Path(path) => Netns::open_path(path, &roots).map_err(|error| refusal(&error)),
+        NetnsRef::Path(path) => {
+            Netns::open_path(path, &roots).map_err(|error| refused_path(&error, &roots))
+        }
         NetnsRef::Pid(pid) => match identity {
             Identity::Process { uid, .. } => open_pid(*pid, uid),
             Identity::Certificate { .. } => Err(not_from_elsewhere()),
         },
     });
     opened.await.unwrap_or_else(|_| Err(broken())).map(Arc::new)
-}
-
-/// `/proc/PID/ns/net` is a magic link, which no path may go through: the process is meant.
-pub fn by_process(netns: &NetnsRef) -> NetnsRef {
-    let pid = match netns {
-        NetnsRef::Path(path) => path.to_str().and_then(|path| {
-            path.strip_prefix("/proc/")?.strip_suffix("/ns/net")?.parse::<i32>().ok()
-        }),
-        NetnsRef::Pid(pid) => Some(*pid),
-    };
-    pid.map_or_else(|| netns.clone(), NetnsRef::Pid)
 }
 
 fn open_pid(pid: i32, caller: u32) -> Result<Netns, Refusal> {
@@ -108,7 +100,7 @@ pub async fn find(
     cookie: u64,
 ) -> Option<Arc<Netns>> {
     let device = device.and_then(|device| device.try_clone_to_owned().ok());
-    let (netns, roots) = (by_process(netns), roots.to_vec());
+    let (netns, roots) = (netns.clone(), roots.to_vec());
     let found = spawn_blocking(move || {
         let by_device = device.and_then(|device| Netns::of_device(device).ok());
         by_device.filter(|netns| netns.cookie() == cookie).or_else(|| {
@@ -123,6 +115,19 @@ pub async fn find(
         })
     });
     found.await.ok().flatten().map(Arc::new)
+}
+
+fn refused_path(error: &OpenError, roots: &[PathBuf]) -> Refusal {
+    let mut refusal = refusal(error);
+    if matches!(error, OpenError::Outside { .. }) {
+        let roots: Vec<_> = roots.iter().map(|root| root.display().to_string()).collect();
+        let roots = roots.join(" and ");
+        let _ = write!(
+            refusal.detail,
+            "; a namespace named by its path is below {roots} (sessions.netns_roots in agent.toml)"
+        );
+    }
+    refusal
 }
 
 fn refusal(error: &OpenError) -> Refusal {

@@ -24,7 +24,6 @@ use tokio::time::{Interval, MissedTickBehavior, interval, sleep};
 use tokio_util::task::AbortOnDropHandle;
 use tracing::error;
 
-use super::container;
 use crate::telemetry::chain;
 
 /// The least time between two looks: they take milliseconds where there are many processes.
@@ -99,7 +98,7 @@ impl Lookout {
 
     /// Looks for this one too, which came by this reference.
     pub fn watch(&self, netns: &Netns, found_by: &NetnsRef) -> io::Result<()> {
-        let found_by = container::by_process(found_by);
+        let found_by = found_by.clone();
         let home = Home { inode: netns.inode()?, found_by, sign: Sign::None };
         self.homes().insert(netns.cookie(), home);
         self.0.doubts.notify_one();

@@ -1,10 +1,9 @@
 //! What a launcher asks for when it attaches a container.
 
-use std::path::PathBuf;
-
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::NetnsRef;
 use crate::catalog::Subject;
 use crate::fault::Finding;
 use crate::id::{GatewayId, SessionId};
@@ -75,32 +74,6 @@ impl AttachRequest {
 
     fn lasting(&self) -> Self {
         Self { deadline_ms: 0, challenge_response: None, ..self.clone() }
-    }
-}
-
-/// How a request names a network namespace.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "lowercase", deny_unknown_fields)]
-pub enum NetnsRef {
-    /// A file of the namespace file system under one of the configured roots; no part of the path
-    /// may be a symbolic link.
-    #[schema(value_type = String)]
-    Path(PathBuf),
-    /// A process in it, which the caller could send a signal to.
-    Pid(i32),
-}
-
-impl NetnsRef {
-    fn fault(&self) -> Option<Finding> {
-        match self {
-            Self::Path(path) if !path.is_absolute() => {
-                Some(Finding::fault("expected a path from `/`").about("netns.path"))
-            }
-            Self::Pid(pid) if *pid < 1 => {
-                Some(Finding::fault("expected the number of a process").about("netns.pid"))
-            }
-            Self::Path(_) | Self::Pid(_) => None,
-        }
     }
 }
 

@@ -6,6 +6,7 @@ mod code;
 mod event;
 mod from_catalog;
 mod menu;
+mod netns;
 mod push;
 mod records;
 mod refusal;
@@ -15,7 +16,6 @@ mod traffic;
 
 pub use attach::{
     AttachRequest, ContainmentProfile, DEADLINE_DEFAULT_MS, DEADLINE_MAX_MS, GROUPS_MAX, NAME_MAX,
-    NetnsRef,
 };
 pub use catalog::{AffectedSessions, ApplyReport, OnSessions, Removed, Written};
 pub use code::Code;
@@ -24,6 +24,7 @@ pub use menu::{
     AccountUse, ConnectionList, ConnectionsView, GatewayRef, GatewayView, Health, HiddenGateway,
     HiddenReason, KeyUse, OfferList, OfferView,
 };
+pub use netns::{NetnsRef, of_run};
 pub use push::PushReport;
 pub use records::{
     AllWord, CredentialList, CredentialRecord, GatewayList, GatewayRecord, MappingList,
