@@ -1,7 +1,6 @@
 //! `/metrics`, `/livez` and `/readyz`, on an address of their own.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use axum::Router;
 use axum::extract::State;
@@ -9,20 +8,25 @@ use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
 use axum::routing::get;
 use tokio::net::TcpListener;
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
+use tracing::debug;
 
+use crate::readiness::Readiness;
 use crate::session::Manager;
 
 /// The media type of Prometheus' text format.
 const TEXT_FORMAT: &str = "text/plain; version=0.0.4; charset=utf-8";
+/// How long a scrape waits for the newest values: Prometheus itself waits ten seconds.
+const MEASURING: Duration = Duration::from_secs(5);
 
 /// What the pages show.
 #[derive(Clone)]
 pub struct Admin {
     /// Whose sessions are measured.
     pub manager: Manager,
-    /// Whether attaches are served.
-    pub ready: Arc<AtomicBool>,
+    /// What is in trouble.
+    pub readiness: Readiness,
 }
 
 /// Serves until cancelled.
@@ -39,15 +43,17 @@ pub async fn serve(
     axum::serve(listener, pages).with_graceful_shutdown(cancel.cancelled_owned()).await
 }
 
+/// Always an answer: what is not to be had in time is as it was at the last scrape.
 async fn metrics(State(admin): State<Admin>) -> impl IntoResponse {
-    admin.manager.measure().await;
+    if timeout(MEASURING, admin.manager.measure()).await.is_err() {
+        debug!("a scrape does without the newest values of some sessions");
+    }
     ([(header::CONTENT_TYPE, TEXT_FORMAT)], admin.manager.shell().metrics.text())
 }
 
-async fn ready(State(admin): State<Admin>) -> (StatusCode, &'static str) {
-    if admin.ready.load(Ordering::Acquire) {
-        (StatusCode::OK, "ok\n")
-    } else {
-        (StatusCode::SERVICE_UNAVAILABLE, "starting or stopping\n")
+async fn ready(State(admin): State<Admin>) -> (StatusCode, String) {
+    match admin.readiness.report() {
+        None => (StatusCode::OK, "ok\n".to_owned()),
+        Some(report) => (StatusCode::SERVICE_UNAVAILABLE, report),
     }
 }

@@ -10,6 +10,7 @@ pub mod demo;
 pub mod directory;
 pub mod metrics;
 pub mod private_file;
+pub mod readiness;
 pub mod report;
 pub mod session;
 pub mod store;

@@ -3,7 +3,10 @@
 //! The label `session` stands only on what ends with its session, and is bounded by
 //! `sessions.limit`; all other labels are enums or ids of the catalog.
 
+mod process;
+
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use egress_core::api::{Code, ConnectionList, PushReport, Refusal, SessionState, Timings};
@@ -13,6 +16,8 @@ use prometheus::{
     Encoder, GaugeVec, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge,
     IntGaugeVec, Opts, Registry, TextEncoder,
 };
+
+use self::process::ProcessMetrics;
 
 /// Milliseconds to minutes: where an attach's steps lie.
 const ATTACH_BUCKETS: [f64; 14] =
@@ -72,6 +77,10 @@ pub struct Metrics {
     limit: IntGaugeVec,
     account_in_use: IntGaugeVec,
     account_limit: IntGaugeVec,
+    control: ProcessMetrics,
+    dataplane: ProcessMetrics,
+    /// The data plane's process; 0 before there is one.
+    dataplane_pid: Arc<AtomicU32>,
     /// The absolute values that the counters of `traffic` stand for.
     seen: Arc<Mutex<BTreeMap<SessionId, Traffic>>>,
 }
@@ -139,6 +148,9 @@ impl Metrics {
             limit: gauges("credential_limit", "Allowed live connections.", &["credential"]),
             account_in_use: gauges("account_in_use", "Live connections.", &ACCOUNT),
             account_limit: gauges("account_limit", "Allowed live connections.", &ACCOUNT),
+            control: ProcessMetrics::new("process"),
+            dataplane: ProcessMetrics::new("egress_dataplane"),
+            dataplane_pid: Arc::default(),
             seen: Arc::default(),
             registry,
         };
@@ -174,8 +186,9 @@ impl Metrics {
             Box::new(account_in_use.clone()),
             Box::new(account_limit.clone()),
         ];
-        let all =
-            one.into_iter().chain(traffic.iter().cloned().map(|family| Box::new(family) as _));
+        let traffic = traffic.iter().cloned().map(|family| Box::new(family) as _);
+        let processes = [&self.control, &self.dataplane].map(ProcessMetrics::collectors);
+        let all = one.into_iter().chain(traffic).chain(processes.into_iter().flatten());
         for collector in all {
             self.registry.register(collector).expect("every metric has a name of its own");
         }
@@ -270,8 +283,15 @@ impl Metrics {
         }
     }
 
+    /// Another process is the data plane.
+    pub fn follow_dataplane(&self, pid: u32) {
+        self.dataplane_pid.store(pid, Ordering::Relaxed);
+    }
+
     /// All of it, in the text format of Prometheus.
     pub fn text(&self) -> String {
+        self.control.update(std::process::id());
+        self.dataplane.update(self.dataplane_pid.load(Ordering::Relaxed));
         let mut text = Vec::new();
         let encoded = TextEncoder::new().encode(&self.registry.gather(), &mut text);
         encoded.expect("metrics of our own registry have valid names");

@@ -112,6 +112,19 @@ fn a_killed_openvpn_is_replaced_on_the_same_device() {
 }
 
 #[test]
+fn a_stopped_openvpn_is_replaced_on_the_same_device() {
+    in_lab(|lab| {
+        let ongoing = Ongoing::new(lab);
+        let pid = ongoing.openvpn();
+        kill(Pid::from_raw(pid), Signal::SIGSTOP).unwrap();
+        let took = ongoing.world.wait_for_another(pid, Duration::from_secs(5));
+        println!("openvpn was replaced {took:?} after it was stopped");
+        ongoing.assert_recovered("openvpn stopped");
+        assert_eq!(ongoing.world.openvpn_pids().len(), 1);
+    });
+}
+
+#[test]
 fn a_killed_control_takes_the_session_up_on_the_same_device() {
     in_lab(|lab| {
         let mut ongoing = Ongoing::new(lab);

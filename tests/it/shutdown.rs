@@ -4,12 +4,12 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use egress_core::api::{Code, Problem, SessionState};
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
+use nix::sys::signal::Signal;
 
 use crate::harness::container::Container;
 use crate::harness::lab::{SERVER_V4, in_lab};
-use crate::harness::openvpn_world::OpenvpnWorld;
+use crate::harness::openvpn_server::PASSWORD;
+use crate::harness::openvpn_world::{OpenvpnWorld, credential};
 use crate::harness::traffic::{Hammer, Stream};
 use crate::harness::verdict::Canary;
 use crate::harness::wait;
@@ -94,11 +94,13 @@ fn sigterm_during_fifty_attaches_ends_in_time_and_leaves_nothing_half_open() {
 fn a_session_that_stands_is_no_ended_one_while_the_agent_stops() {
     in_lab(|lab| {
         let mut world = OpenvpnWorld::new(lab);
+        // One that goes on for a while after it has said goodbye.
+        let profile = world.server.profile();
+        world.apply(&format!("{profile}\nexplicit-exit-notify 2\n"), &[credential(0, PASSWORD)]);
         let _held = world.attached("c-1");
         let first = world.openvpn_pids();
+        world.apply(&profile, &[credential(0, PASSWORD)]);
         let _other = world.attached("c-2");
-        // An openvpn that does not say goodbye is waited for.
-        kill(Pid::from_raw(first[0]), Signal::SIGSTOP).unwrap();
         world.agent.signal(Signal::SIGTERM);
         wait::until("the other has said goodbye", GOODBYE, || world.openvpn_pids() == first);
         let shown = world.agent.session(&session_id("c-2")).expect("it is on the list");

@@ -1,12 +1,12 @@
 //! What a session survives, and what ends with it.
 
-use std::process::Command;
 use std::time::{Duration, Instant};
 
 use egress_core::api::{AttachRequest, Code, NetnsRef, SessionState};
 
 use crate::harness::container::Container;
 use crate::harness::lab::{SERVER_V4, SERVER_V6, in_lab};
+use crate::harness::process::limit_processes;
 use crate::harness::traffic::Stream;
 use crate::harness::wait;
 use crate::harness::world::{World, request, session_id};
@@ -140,13 +140,6 @@ fn nobody_waits_for_a_data_plane_that_cannot_be_started() {
         wait::until("a data plane runs", LIMIT, || world.agent.attach(&asked).is_ok());
         other.wait_for_traffic(LIMIT);
     });
-}
-
-/// Says how many processes each user may have whom a process starts others as; root has no limit.
-fn limit_processes(pid: i32, most: &str) {
-    let (pid, most) = (pid.to_string(), format!("--nproc={most}:"));
-    let status = Command::new("prlimit").args(["--pid", &pid, &most]).status();
-    assert!(status.expect("run prlimit").success());
 }
 
 #[test]

@@ -3,9 +3,11 @@
 use std::{
     io,
     os::fd::{AsFd, AsRawFd},
+    path::Path,
 };
 
 use nix::sys::socket::{getsockopt, sockopt::PeerCredentials};
+use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connect, socket_with};
 
 /// The process that connected, as it was when it did.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,6 +31,16 @@ pub fn credentials(fd: impl AsFd) -> io::Result<Peer> {
         gid: credentials.gid(),
         groups: groups(&fd)?,
     })
+}
+
+/// The process that began to listen at a stream socket's path, alive or not: whoever has the socket
+/// from it, a child that has not executed yet say, is not asked. Fails with `WouldBlock` where more
+/// callers wait than may.
+pub fn listener(path: &Path) -> io::Result<Peer> {
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    let fd = socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
+    connect(&fd, &SocketAddrUnix::new(path)?)?;
+    credentials(fd)
 }
 
 fn groups(fd: &impl AsFd) -> io::Result<Vec<u32>> {

@@ -41,7 +41,12 @@ pub fn read(pid: u32) -> io::Result<ProcessStat> {
 
 /// How many files a process has open.
 pub fn open_files(pid: u32) -> io::Result<u64> {
-    Ok(fs::read_dir(format!("/proc/{pid}/fd"))?.count() as u64)
+    let dir = format!("/proc/{pid}/fd");
+    match fs::metadata(&dir)?.len() {
+        // A kernel before 6.2 does not say it.
+        0 => Ok(fs::read_dir(dir)?.count() as u64),
+        count => Ok(count),
+    }
 }
 
 /// The most files a process may have open.

@@ -92,7 +92,7 @@ impl Agent for Host {
 
     async fn traffic(&self) -> Result<Vec<TrafficView>, Refusal> {
         let traffic = self.manager.traffic().await;
-        traffic.map_err(|error| Refusal::new(Code::Internal, chain(&error)))
+        traffic.map_err(|error| Refusal::new(Code::DataplaneUnavailable, chain(&error)))
     }
 
     async fn apply(

@@ -11,25 +11,27 @@ mod vault;
 
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::Context as _;
 use sd_notify::NotifyState;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{Semaphore, watch};
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info};
 
 use self::agent::Host;
+use self::listening::ApiSocket;
 use self::vault::Vault;
 use crate::admin::{self, Admin};
 use crate::config::Config;
 use crate::control::events::Events;
 use crate::control::server::Server;
+use crate::control::tls;
 use crate::control::tls::Keeper;
-use crate::control::{tls, unix};
 use crate::metrics::Metrics;
+use crate::readiness::{Part, Readiness};
 use crate::report::Reporter;
 use crate::session::{Deaths, HealthBoard, Manager, Rejected, Shell, sweep};
 use crate::store::{SqliteStore, Store};
@@ -40,46 +42,83 @@ use crate::tunnel::wireguard::Wireguard;
 
 /// How long API calls have to end after sessions are settled.
 const LAST_REPLIES: Duration = Duration::from_secs(2);
+/// How long the store has to write what it has taken. The rest is as after a kill.
+const LAST_WRITES: Duration = Duration::from_secs(2);
 
 /// Runs the daemon until it is told to stop. Call it in a runtime, before there are other threads
 /// that hold privileges.
 ///
 /// On SIGTERM and SIGINT attaches that are under way end, sealed; sessions that stand are left to
-/// the data plane, and the next start takes them up. SIGHUP has the files of `[api.tls]` read
-/// again.
+/// the data plane, and the next start takes them up. That takes at most `sessions.stop_s` and seven
+/// seconds, whatever has become of the data plane and the disk. SIGHUP has the files of `[api.tls]`
+/// read again.
 pub async fn run(config: Config) -> anyhow::Result<()> {
-    prepare::directories(&config)?;
     let (stop, hangup) = (stop_signal()?, signal(SignalKind::hangup())?);
-    let store = SqliteStore::open_with_key_file(&config.store_path(), &config.store_key_path())?;
-    let vault = Vault::new(store.clone(), config.store_key_path());
-    let store: Arc<dyn Store> = Arc::new(store);
-    let events = Events::default();
-    let metrics = Metrics::new();
-    let boot_id = egress_linux::netns::boot_id().context("read this boot's id")?;
-    let keeper = keeper(&config, &metrics)?;
-    let reporter = Reporter::new(&config.report, boot_id.clone(), store.clone(), metrics.clone())?;
-    let (dataplane, found) = Dataplane::start(launch(&config), metrics.clone()).await?;
-    let shell = shell(&config, &store, &dataplane, &events, metrics, boot_id).await?;
-    let manager = Manager::new(shell);
-    manager.reconcile(&found).await?;
-    manager.follow_the_host().context("watch the host's links")?;
-    let host = Host { manager: manager.clone(), store: store.clone(), vault };
-    let mut serving = Serving::start(&config, host, events, reporter)?;
-    if let Some(keeper) = keeper {
-        serving.open_to_others(&config, keeper, hangup, manager.shell().metrics.clone())?;
-    }
+    tokio::pin!(stop);
+    let running = tokio::select! {
+        running = Running::start(&config, hangup) => running?,
+        // As if it had been killed: the next start finds what this one has done.
+        () = &mut stop => {
+            info!("stopped while it started");
+            return Ok(());
+        }
+    };
     info!(version = env!("CARGO_PKG_VERSION"), "ready");
     // Nobody listens where there is no systemd.
     let _ = sd_notify::notify(&[NotifyState::Ready]);
 
     stop.await;
     let _ = sd_notify::notify(&[NotifyState::Stopping]);
-    serving.stop(&manager, Duration::from_secs(config.sessions.stop_s)).await;
-    // Without it the data plane waits a while for another control.
-    let _ = dataplane.bye().await;
-    store.close().await;
+    running.stop(Duration::from_secs(config.sessions.stop_s)).await;
     info!("stopped");
     Ok(())
+}
+
+/// All parts, started.
+struct Running {
+    manager: Manager,
+    serving: Serving,
+    dataplane: Dataplane,
+    store: Arc<dyn Store>,
+}
+
+impl Running {
+    async fn start(config: &Config, hangup: Signal) -> anyhow::Result<Self> {
+        prepare::directories(config)?;
+        let store =
+            SqliteStore::open_with_key_file(&config.store_path(), &config.store_key_path())?;
+        let vault = Vault::new(store.clone(), config.store_key_path());
+        let store: Arc<dyn Store> = Arc::new(store);
+        let events = Events::default();
+        let metrics = Metrics::new();
+        let readiness = Readiness::default();
+        let boot_id = egress_linux::netns::boot_id().context("read this boot's id")?;
+        let keeper = keeper(config, &metrics)?;
+        let reporter =
+            Reporter::new(&config.report, boot_id.clone(), store.clone(), metrics.clone())?;
+        let (dataplane, found) =
+            Dataplane::start(launch(config), metrics.clone(), readiness.clone()).await?;
+        let shell = shell(config, &store, &dataplane, &events, metrics, boot_id).await?;
+        let manager = Manager::new(shell);
+        manager.reconcile(&found).await?;
+        manager.follow_the_host().context("watch the host's links")?;
+        let host = Host { manager: manager.clone(), store: store.clone(), vault };
+        let mut serving = Serving::start(config, host, events, reporter, readiness).await?;
+        if let Some(keeper) = keeper {
+            let metrics = manager.shell().metrics.clone();
+            serving.open_to_others(config, keeper, hangup, metrics).await?;
+        }
+        Ok(Self { manager, serving, dataplane, store })
+    }
+
+    async fn stop(self, within: Duration) {
+        self.serving.stop(&self.manager, within).await;
+        // Without it the data plane waits a while for another control.
+        let _ = self.dataplane.bye().await;
+        if timeout(LAST_WRITES, self.store.close()).await.is_err() {
+            error!("the store was still writing when the time to stop was over");
+        }
+    }
 }
 
 /// Says what is wrong with the files that a configuration names, without using them.
@@ -138,19 +177,20 @@ fn keeper(config: &Config, metrics: &Metrics) -> anyhow::Result<Option<Keeper>> 
 /// What answers on sockets.
 struct Serving {
     server: Server,
-    ready: Arc<AtomicBool>,
+    readiness: Readiness,
     cancel: CancellationToken,
     tasks: tokio::task::JoinSet<io::Result<()>>,
 }
 
 impl Serving {
-    fn start(
+    async fn start(
         config: &Config,
         host: Host,
         events: Events,
         reporter: Option<Reporter>,
+        readiness: Readiness,
     ) -> anyhow::Result<Self> {
-        let (ready, cancel) = (Arc::new(AtomicBool::new(true)), CancellationToken::new());
+        let cancel = CancellationToken::new();
         let mut tasks = tokio::task::JoinSet::new();
         tasks.spawn(announce::announce(host.store.clone(), events.clone(), cancel.clone()));
         tasks.spawn(sweep(host.store.clone(), cancel.clone()));
@@ -159,23 +199,24 @@ impl Serving {
         }
         let manager = host.manager.clone();
         let server = Server::new(host, events, &config.roles, cancel.clone());
-        tasks.spawn(unix::serve(listening::api(config)?, server.clone()));
+        let socket = ApiSocket::open(config)?;
+        tasks.spawn(socket.serve(server.clone(), readiness.clone(), cancel.clone()));
         if !config.metrics.listen.is_empty() {
-            let listener = listening::tcp("metrics.listen", &config.metrics.listen)?;
-            let admin = Admin { manager, ready: Arc::clone(&ready) };
+            let listener = listening::tcp("metrics.listen", &config.metrics.listen).await?;
+            let admin = Admin { manager, readiness: readiness.clone() };
             tasks.spawn(admin::serve(listener, admin, cancel.clone()));
         }
-        Ok(Self { server, ready, cancel, tasks })
+        Ok(Self { server, readiness, cancel, tasks })
     }
 
-    fn open_to_others(
+    async fn open_to_others(
         &mut self,
         config: &Config,
         keeper: Keeper,
         mut hangup: Signal,
         metrics: Metrics,
     ) -> anyhow::Result<()> {
-        let listener = listening::tcp("api.tls.listen", &config.api.tls.listen)?;
+        let listener = listening::tcp("api.tls.listen", &config.api.tls.listen).await?;
         self.tasks.spawn(tls::serve(listener, keeper.in_use(), self.server.clone(), metrics));
         let (reread_tx, reread) = watch::channel(());
         self.tasks.spawn(keeper.run(reread, self.cancel.clone()));
@@ -190,13 +231,13 @@ impl Serving {
     }
 
     async fn stop(mut self, manager: &Manager, within: Duration) {
-        self.ready.store(false, Ordering::Release);
+        self.readiness.trouble(Part::Agent, "it stops");
         if !manager.stop(within).await {
             error!("attaches were still under way when the time to stop was over");
         }
         self.cancel.cancel();
         let ended = async { while self.tasks.join_next().await.is_some() {} };
-        let _ = tokio::time::timeout(LAST_REPLIES, ended).await;
+        let _ = timeout(LAST_REPLIES, ended).await;
     }
 }
 

@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use anyhow::Context as _;
 use clap::{Parser, Subcommand};
@@ -24,6 +26,9 @@ struct Arguments {
 }
 
 const DEFAULT_CONFIG: &str = "/etc/egress-agent/agent.toml";
+
+/// How long system calls that are under way have to end.
+const LAST_CALLS: Duration = Duration::from_secs(1);
 
 /// What control needs: devices, rules and sockets; `setns`; other users' `/proc/PID/ns`; starting
 /// and ending a data plane of another user; giving the API's socket to its group. Not among them
@@ -84,11 +89,20 @@ fn control(arguments: &Arguments) -> anyhow::Result<()> {
     }
     telemetry::start(&config.log);
     egress_linux::process::harden_self().context("keep secrets out of core dumps")?;
+    // What whoever started this process has left open is not for its children.
+    egress_linux::process::close_on_exec_from(3).context("keep files from children")?;
     egress_linux::process::raise_nofile_limit().context("raise the limit of open files")?;
     egress_linux::process::drop_capabilities_except(CAPABILITIES)
         .context("give up the capabilities that are not needed")?;
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    runtime.block_on(app::run(config))
+    let threads = AtomicUsize::new(0);
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .thread_name_fn(move || format!("control-{}", threads.fetch_add(1, Ordering::Relaxed)))
+        .build()?;
+    let ran = runtime.block_on(app::run(config));
+    // A thread that waits for the kernel is not waited for.
+    runtime.shutdown_timeout(LAST_CALLS);
+    ran
 }
 
 fn configuration(arguments: &Arguments) -> Result<Config, ConfigError> {
@@ -105,6 +119,8 @@ fn configuration(arguments: &Arguments) -> Result<Config, ConfigError> {
 }
 
 fn dataplane(workers: usize, log: &Log) -> anyhow::Result<()> {
+    // What `top` shows; the kernel would name it after the path it was executed by.
+    rustix::thread::set_name(c"egress-dataplane").context("name the process")?;
     telemetry::start(log);
     let control = egress_linux::handover::take_stdin().context("take control's connection")?;
     Ok(egress_dataplane::run(control, egress_dataplane::Options { workers })?)

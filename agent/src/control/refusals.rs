@@ -59,7 +59,7 @@ impl Call {
             Self::Session => &[&[Code::NoSuchSession]],
             Self::Detach => &[&[Code::NoSuchSession, Code::ShuttingDown, Code::Internal]],
             Self::ResolveGateway => &[&[Code::NoSuchGateway, Code::AmbiguousGateway]],
-            Self::Traffic => &[&[Code::Internal]],
+            Self::Traffic => &[&[Code::DataplaneUnavailable]],
             Self::Apply => &[BODY, WRITE],
             Self::Push => &[BODY, WRITE, PUSH],
             Self::BackupStore => &[&[Code::StoreUnavailable]],

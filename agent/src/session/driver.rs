@@ -1,7 +1,7 @@
 //! Acts for one session: asks its machine what comes next, does it, and tells what happened.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use egress_core::api::{Code, Event as ApiEvent, GatewayView, Reason, Refusal, SessionState};
 use egress_core::openvpn::machine::News as OpenvpnNews;
@@ -69,6 +69,9 @@ impl Driver {
     ) -> Box<Self> {
         self.hands.netns = Some(netns);
         self.hands.timings.seal = seal;
+        let deadline = Duration::from_millis(self.hands.row.request.deadline_ms);
+        // What comes after the tunnel takes a moment too.
+        self.hands.answer_by = Some(accepted + deadline * 19 / 20);
         self.accepted = accepted;
         self
     }
@@ -280,6 +283,7 @@ impl Driver {
         }
         if self.hands.row.state != SessionState::Connecting && self.machine.deadline().is_none() {
             let unwinding = self.hands.row.state == SessionState::Disconnecting;
+            self.hands.answer_by = self.hands.answer_by.filter(|_| unwinding);
             self.hands.netns = self.hands.netns.take().filter(|_| unwinding);
         }
         if self.hands.row.state == SessionState::Reconnecting && was == SessionState::Connected {

@@ -43,6 +43,8 @@ pub struct Hands {
     pub timings: Timings,
     /// When the tunnel began to connect, until it first has.
     pub handed_over: Option<Instant>,
+    /// When an attach that is being undone has its answer, until it has.
+    pub answer_by: Option<Instant>,
 }
 
 impl Hands {
@@ -67,6 +69,7 @@ impl Hands {
             news_tx,
             timings: Timings::default(),
             handed_over: None,
+            answer_by: None,
         }
     }
 

@@ -9,11 +9,13 @@ use egress_core::profile::Profile;
 use egress_core::session::Action;
 use egress_linux::netns::Netns;
 use ipnet::IpNet;
+use tokio::time::timeout_at;
 
 use super::hands::{Hands, release_delay};
 use super::selection::Claimed;
 use super::{host, openvpn, seal, selection, wireguard};
 use crate::telemetry::chain;
+use crate::tunnel::dataplane::DataplaneError;
 
 /// Does what the machine asked for.
 pub async fn carry_out(hands: &mut Hands, action: &Action) -> Result<(), Refusal> {
@@ -171,7 +173,13 @@ async fn tear_down(hands: &mut Hands) -> Result<(), Refusal> {
     // So that the device is gone when the data plane and who keeps it have let go.
     hands.tunnel = None;
     let Some(tunnel) = hands.row.tunnel else { return Ok(()) };
-    let down = hands.shell.dataplane.remove(tunnel).await;
+    let removing = hands.shell.dataplane.remove(tunnel);
+    // It is taken down in any case; who waits for the attach does not wait for a data plane that
+    // hangs.
+    let down = match hands.answer_by {
+        Some(by) => timeout_at(by.into(), removing).await.unwrap_or(Err(DataplaneError::Silent)),
+        None => removing.await,
+    };
     down.map_err(|error| Refusal::new(Code::DataplaneUnavailable, chain(&error)))
 }
 

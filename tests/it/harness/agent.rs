@@ -82,8 +82,13 @@ impl<'a> Agent<'a> {
 
     /// The data-plane process.
     pub fn dataplane_pid(&self) -> Option<i32> {
+        self.dataplane_pids().first().copied()
+    }
+
+    /// The data-plane processes, of which there should be no more than one.
+    pub fn dataplane_pids(&self) -> Vec<i32> {
         let is_dataplane = |pid: &i32| uid_of(*pid) == Some(DATAPLANE_UID);
-        self.lab.processes().into_iter().find(is_dataplane)
+        self.lab.processes().into_iter().filter(is_dataplane).collect()
     }
 
     /// How many tunnel devices the data plane has open.
@@ -108,8 +113,27 @@ impl<'a> Agent<'a> {
 
     /// Starts control again after its end and waits until it is ready.
     pub fn start_again(&mut self) {
-        self.process = launch();
+        self.begin_again();
         self.wait_until_ready();
+    }
+
+    /// Starts control again after its end.
+    pub fn begin_again(&mut self) {
+        self.process = launch();
+    }
+
+    /// Starts one beside another, which must fail, and gives what it says.
+    #[track_caller]
+    pub fn start_another() -> String {
+        let mut other = launch();
+        assert!(!other.wait(SOON).success());
+        other.output()
+    }
+
+    /// Whether it answers a call on its socket.
+    pub fn answers(&self) -> bool {
+        let reply = http::ask(&self.socket, "GET", "/v1/sessions", "");
+        reply.is_ok_and(|reply| reply.status == 200)
     }
 
     /// Every process of the lab, the test itself not counted.
@@ -230,6 +254,13 @@ impl<'a> Agent<'a> {
         http::get(self.metrics, "/metrics").expect("read the metrics").body
     }
 
+    /// What the agent says of whether it can do its work: the status, and why not.
+    #[track_caller]
+    pub fn readiness(&self) -> (u16, String) {
+        let reply = http::get(self.metrics, "/readyz").expect("ask whether the agent is ready");
+        (reply.status, reply.body)
+    }
+
     /// The sum of a metric's samples whose labels contain all of `labels`.
     #[track_caller]
     pub fn metric(&self, name: &str, labels: &[&str]) -> f64 {
@@ -250,10 +281,7 @@ impl<'a> Agent<'a> {
     }
 
     fn wait_until_ready(&self) {
-        wait::until("the agent answers", SOON, || {
-            let reply = http::ask(&self.socket, "GET", "/v1/sessions", "");
-            reply.is_ok_and(|reply| reply.status == 200)
-        });
+        wait::until("the agent answers", SOON, || self.answers());
     }
 }
 

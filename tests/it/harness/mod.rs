@@ -9,6 +9,8 @@ pub mod dataplane_peer;
 pub mod dns;
 pub mod elsewhere;
 pub mod ending;
+pub mod hang;
+pub mod holding;
 pub mod http;
 pub mod internet;
 pub mod keys;

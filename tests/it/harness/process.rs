@@ -66,6 +66,14 @@ impl Drop for Process {
     }
 }
 
+/// Says how many processes each user may have whom a process starts others as; root has no limit.
+#[allow(dead_code, reason = "benches do without")]
+pub fn limit_processes(pid: i32, most: &str) {
+    let (pid, most) = (pid.to_string(), format!("--nproc={most}:"));
+    let status = Command::new("prlimit").args(["--pid", &pid, &most]).status();
+    assert!(status.expect("run prlimit").success());
+}
+
 fn keep(pipe: impl Read + Send + 'static, output: Arc<Mutex<String>>) {
     thread::spawn(move || {
         let mut reader = BufReader::new(pipe);

@@ -44,6 +44,9 @@ const TROUBLE: Duration = Duration::from_secs(3);
 const NEXT: Duration = Duration::from_secs(4);
 /// Seconds between two counts of bytes.
 const COUNT_S: u32 = 5;
+/// How long a process that is connected may say nothing before it is asked for a word, and how long
+/// it has for that: counts of bytes alone come more often.
+const QUIET: Duration = Duration::from_secs(10);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Phase {
@@ -90,6 +93,8 @@ pub struct Machine {
     trouble: Option<Instant>,
     /// When the next round begins.
     wake: Option<Instant>,
+    /// When a process that is connected has said nothing for too long.
+    quiet: Option<Quiet>,
     backoff: Backoff,
     actions: VecDeque<Action>,
 }
@@ -103,6 +108,13 @@ struct Process {
     held: bool,
     /// It has been told to end.
     ending: bool,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Quiet {
+    at: Instant,
+    /// It has been asked for a word.
+    asked: bool,
 }
 
 #[derive(Debug)]
@@ -134,6 +146,7 @@ impl Machine {
             limit: None,
             trouble: None,
             wake: None,
+            quiet: None,
             backoff: Backoff::new(RETRY_FIRST, RETRY_MOST, setup.seed),
             actions: VecDeque::new(),
         };
@@ -151,7 +164,8 @@ impl Machine {
 
     /// When to call [`Machine::handle_timeout`].
     pub fn poll_timeout(&self) -> Option<Instant> {
-        [self.limit, self.trouble, self.wake].into_iter().flatten().min()
+        let quiet = self.quiet.map(|quiet| quiet.at);
+        [self.limit, self.trouble, self.wake, quiet].into_iter().flatten().min()
     }
 
     /// Whether nothing more is tried, and no process is left.
@@ -182,11 +196,17 @@ impl Machine {
             Input::Said(message) => self.said(message, now),
             Input::Ended { words, by_itself } => self.ended(&words, by_itself, now),
         }
+        // Whatever it says, it goes on.
+        let connected = matches!(self.phase, Phase::Connected(_));
+        self.quiet = connected.then(|| Quiet { at: now + QUIET, asked: false });
     }
 
     /// Time has passed.
     pub fn handle_timeout(&mut self, now: Instant) {
         let due = |at: &mut Option<Instant>| at.take_if(|at| *at <= now).is_some();
+        if let Some(quiet) = self.quiet.take_if(|quiet| quiet.at <= now) {
+            self.went_quiet(quiet, now);
+        }
         if due(&mut self.wake) {
             self.phase = Phase::Resolving;
             self.push(Action::Resolve);
@@ -199,6 +219,18 @@ impl Machine {
         }
         if due(&mut self.limit) {
             self.failed(self.why(), now);
+        }
+    }
+
+    /// A process that is connected has said nothing for a while, or not even when it was asked.
+    fn went_quiet(&mut self, quiet: Quiet, now: Instant) {
+        let Phase::Connected(since) = self.phase else { return };
+        if quiet.asked {
+            self.end();
+            self.lost(broken("openvpn hangs"), since, now);
+        } else {
+            self.send(Command::ByteCount { interval_s: COUNT_S });
+            self.quiet = Some(Quiet { at: now + QUIET, asked: true });
         }
     }
 

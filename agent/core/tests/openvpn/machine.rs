@@ -98,6 +98,15 @@ impl Tunnel {
         self.now = until;
     }
 
+    /// Time passes over a connection, and its bytes are counted.
+    fn live(&mut self, time: Duration) {
+        let until = self.now + time;
+        while self.now < until {
+            self.pass(Duration::from_secs(5).min(until - self.now));
+            self.say(">BYTECOUNT:1,1\r\n");
+        }
+    }
+
     fn settle(&mut self) {
         while let Some(action) = self.machine.poll_action() {
             match action {
@@ -337,7 +346,7 @@ fn rounds_wait_longer_and_longer_but_never_more_than_half_a_minute() {
 fn a_lost_server_is_tried_first_and_at_once() {
     let mut tunnel = Tunnel::begun(3);
     tunnel.connect();
-    tunnel.pass(Duration::from_mins(1));
+    tunnel.live(Duration::from_mins(1));
     tunnel.say(">STATE:1,RECONNECTING,ping-restart,,,,,\r\n");
     assert_eq!(tunnel.down().code, Code::TunnelDown);
     tunnel.say(">HOLD:Waiting for hold release:1\r\n");
@@ -387,12 +396,37 @@ fn a_server_at_which_nobody_listens_any_more_is_left_before_it_is_silent_for_lon
     tunnel.connect();
     let refused = ">LOG:1,N,read UDPv4 [ECONNREFUSED]: Connection refused (fd=4,code=111)\r\n";
     tunnel.say(refused);
-    tunnel.pass(Duration::from_mins(5));
+    tunnel.live(Duration::from_mins(5));
     tunnel.say(refused);
     assert!(!tunnel.sent.contains(&Command::Signal(Signal::Usr1)));
     tunnel.pass(Duration::from_secs(1));
     tunnel.say(refused);
     assert!(tunnel.sent.contains(&Command::Signal(Signal::Usr1)));
+}
+
+#[test]
+fn an_openvpn_that_says_nothing_is_asked_and_then_replaced() {
+    let mut tunnel = Tunnel::begun(1);
+    tunnel.connect();
+    let asked = |tunnel: &Tunnel| {
+        tunnel.sent.iter().filter(|sent| matches!(sent, Command::ByteCount { .. })).count()
+    };
+    let before = asked(&tunnel);
+    for _ in 0..10 {
+        tunnel.pass(Duration::from_secs(9));
+        tunnel.say(">BYTECOUNT:1,1\r\n");
+    }
+    assert_eq!(asked(&tunnel), before, "it counts, and so it lives");
+    tunnel.pass(Duration::from_secs(10));
+    assert_eq!(asked(&tunnel), before + 1);
+    tunnel.say("SUCCESS: bytecount interval changed\r\n");
+    tunnel.pass(Duration::from_secs(10));
+    assert_eq!((asked(&tunnel), tunnel.ended), (before + 2, 0));
+    tunnel.pass(Duration::from_secs(10));
+    assert_eq!(tunnel.ended, 1);
+    assert_eq!(tunnel.down().detail, "openvpn hangs");
+    tunnel.hear(Input::Ended { words: String::new(), by_itself: false });
+    assert_eq!(tunnel.started.len(), 2);
 }
 
 #[test]
@@ -426,7 +460,7 @@ fn a_token_stands_in_for_the_password_until_it_is_refused() {
 fn a_token_of_openvpns_own_that_has_expired_is_no_wrong_password() {
     let mut tunnel = Tunnel::begun(1);
     tunnel.connect();
-    tunnel.pass(Duration::from_mins(1));
+    tunnel.live(Duration::from_mins(1));
     tunnel.say(">STATE:1,RECONNECTING,ping-restart,,,,,\r\n>HOLD:Waiting for hold release:1\r\n");
     tunnel.say(
         ">PASSWORD:Verification Failed: 'Auth'\r\n\

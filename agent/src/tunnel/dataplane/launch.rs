@@ -3,7 +3,6 @@
 use std::fs;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::fs::MetadataExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -21,7 +20,7 @@ use tracing::{error, warn};
 
 use super::connection::Connection;
 use crate::config;
-use crate::directory::{PRIVATE_MODE, RUN_MODE, ensure};
+use crate::directory::{FileId, PRIVATE_MODE, RUN_MODE, ensure};
 
 /// What `ps` calls it.
 const NAME: &str = "egress-dataplane";
@@ -39,13 +38,6 @@ pub struct Launch {
     pub settings: config::Dataplane,
     /// How it logs, on control's standard error.
     pub log: config::Log,
-}
-
-/// A socket's file, and no other that gets its name later.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct SocketFile {
-    device: u64,
-    inode: u64,
 }
 
 impl Launch {
@@ -93,16 +85,16 @@ impl Launch {
 
     /// The socket that the next control is to connect to, in directories that are made again if
     /// they are gone.
-    pub fn bind(&self) -> io::Result<(OwnedFd, SocketFile)> {
+    pub fn bind(&self) -> io::Result<(OwnedFd, FileId)> {
         ensure(&self.run_dir, RUN_MODE)?;
         ensure(&self.private_dir(), PRIVATE_MODE)?;
         let path = self.socket_path();
-        Ok((seqpacket::bind(&path)?, SocketFile::at(&path)?))
+        Ok((seqpacket::bind(&path)?, FileId::at(&path)?))
     }
 
     /// Which socket the next control would connect to now.
-    pub fn socket_file(&self) -> Option<SocketFile> {
-        SocketFile::at(&self.socket_path()).ok()
+    pub fn socket_file(&self) -> Option<FileId> {
+        FileId::at(&self.socket_path()).ok()
     }
 
     fn workers(&self) -> usize {
@@ -121,13 +113,6 @@ impl Launch {
             warn!(pid = process.pid(), "a data plane that cannot be reached is ended");
             end(&process).await;
         }
-    }
-}
-
-impl SocketFile {
-    fn at(path: &Path) -> io::Result<Self> {
-        let found = fs::symlink_metadata(path)?;
-        Ok(Self { device: found.dev(), inode: found.ino() })
     }
 }
 

@@ -8,18 +8,19 @@ mod start;
 mod supervisor;
 mod waiting;
 
-use std::fmt;
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
 
 use egress_dataplane::protocol::{Event, TunnelConfig, TunnelId, TunnelStats};
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::mpsc::error::TrySendError;
+use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 
 pub use launch::Launch;
 
 use crate::metrics::Metrics;
+use crate::readiness::Readiness;
 
 /// Requests that wait for the data plane; past that a caller waits to ask.
 const QUEUE: usize = 256;
@@ -55,27 +56,6 @@ pub enum DataplaneError {
     /// It said something that is not of the protocol.
     #[error("the data plane answered out of turn")]
     Confused,
-}
-
-/// Why nothing can be carried just now.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Fault {
-    /// It has not answered for so long.
-    Silent(Duration),
-    /// Another one is on its way, and why.
-    Replaced(String),
-    /// None can be started, and why.
-    DoesNotStart(String),
-}
-
-impl fmt::Display for Fault {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Silent(time) => write!(f, "it has not answered for {time:.1?}"),
-            Self::Replaced(why) => write!(f, "{why}: another one is started"),
-            Self::DoesNotStart(why) => write!(f, "it does not start: {why}"),
-        }
-    }
 }
 
 /// A tunnel in the data plane's hands. Control keeps it too, fds and keys, so that another data
@@ -119,7 +99,6 @@ pub struct Found {
 #[derive(Clone)]
 pub struct Dataplane {
     jobs: mpsc::Sender<Job>,
-    fault: watch::Receiver<Option<Fault>>,
 }
 
 /// What the supervisor is asked.
@@ -176,16 +155,14 @@ type Done<T> = oneshot::Sender<Result<T, DataplaneError>>;
 impl Dataplane {
     /// Finds the data plane that runs, or starts one, and keeps one running from now on. Also
     /// gives what the one it found has.
-    pub async fn start(launch: Launch, metrics: Metrics) -> Result<(Self, Found), DataplaneError> {
+    pub async fn start(
+        launch: Launch,
+        metrics: Metrics,
+        readiness: Readiness,
+    ) -> Result<(Self, Found), DataplaneError> {
         let (jobs, jobs_rx) = mpsc::channel(QUEUE);
-        let (fault_tx, fault) = watch::channel(None);
-        let found = supervisor::start(launch, metrics, jobs_rx, fault_tx).await?;
-        Ok((Self { jobs, fault }, found))
-    }
-
-    /// What is wrong with it now, if anything is.
-    pub fn fault(&self) -> Option<Fault> {
-        self.fault.borrow().clone()
+        let found = supervisor::start(launch, metrics, readiness, jobs_rx).await?;
+        Ok((Self { jobs }, found))
     }
 
     /// Carries a tunnel, whose news goes to `news_tx`, and goes on carrying it when the data plane
@@ -242,9 +219,16 @@ impl Dataplane {
     }
 
     /// Forgets a tunnel or a kept device, here and there; none of that id is fine. The device is gone
-    /// then, unless the caller holds it too.
+    /// then, unless the caller holds it too. Done as well where nobody waits for it to the end.
     pub async fn remove(&self, tunnel: TunnelId) -> Result<(), DataplaneError> {
-        self.ask(WANTED, |done_tx| Job::Remove { tunnel, done_tx }).await
+        let (done_tx, done_rx) = oneshot::channel();
+        let (jobs, job) = (self.jobs.clone(), Job::Remove { tunnel, done_tx });
+        match jobs.try_send(job) {
+            Ok(()) => {}
+            Err(TrySendError::Full(job)) => drop(tokio::spawn(async move { jobs.send(job).await })),
+            Err(TrySendError::Closed(_)) => return Err(DataplaneError::Gone),
+        }
+        answer(WANTED, done_rx).await
     }
 
     /// Counters of every tunnel.
@@ -263,10 +247,16 @@ impl Dataplane {
         job: impl FnOnce(Done<T>) -> Job,
     ) -> Result<T, DataplaneError> {
         let (done_tx, done_rx) = oneshot::channel();
-        let answer = async {
-            self.jobs.send(job(done_tx)).await.map_err(|_| DataplaneError::Gone)?;
-            done_rx.await.map_err(|_| DataplaneError::Gone)?
-        };
-        timeout(within, answer).await.unwrap_or(Err(DataplaneError::Silent))
+        let asked = timeout(within, self.jobs.send(job(done_tx))).await;
+        asked.map_err(|_| DataplaneError::Silent)?.map_err(|_| DataplaneError::Gone)?;
+        answer(within, done_rx).await
     }
+}
+
+async fn answer<T>(
+    within: Duration,
+    done_rx: oneshot::Receiver<Result<T, DataplaneError>>,
+) -> Result<T, DataplaneError> {
+    let answered = timeout(within, done_rx).await;
+    answered.map_err(|_| DataplaneError::Silent)?.map_err(|_| DataplaneError::Gone)?
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use egress_core::backoff::Backoff;
 use egress_dataplane::protocol::{Command, Message, Reply, Request, TunnelId, VERSION};
 use rustix::process::Signal;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::mpsc;
 use tokio::time::{sleep, timeout};
 use tracing::{error, info, warn};
 
@@ -14,7 +14,8 @@ use super::connection::{Connection, Received};
 use super::held::Held;
 use super::launch::{Launch, end};
 use super::waiting::close;
-use super::{DataplaneError, Done, Fault, Found, Job};
+use super::{DataplaneError, Done, Found, Job};
+use crate::readiness::{Part, Readiness};
 use crate::telemetry::chain;
 
 /// How long a data plane has to say who it is.
@@ -60,7 +61,7 @@ pub async fn start_until_it_runs(
     held: &mut Held,
     mut unfinished: HashMap<TunnelId, Done<()>>,
     jobs: &mut mpsc::Receiver<Job>,
-    fault_tx: &watch::Sender<Option<Fault>>,
+    readiness: &Readiness,
 ) -> (Connection, HashMap<TunnelId, Done<()>>) {
     let mut backoff = Backoff::new(RETRY_FIRST, RETRY_MOST, u64::from(std::process::id()));
     loop {
@@ -69,7 +70,7 @@ pub async fn start_until_it_runs(
             Err(error) => {
                 let error = chain(&error);
                 error!(error, "the data plane does not start");
-                fault_tx.send_replace(Some(Fault::DoesNotStart(error)));
+                readiness.trouble(Part::Dataplane, format!("it does not start: {error}"));
             }
         }
         // Whoever waits hears that there is none.

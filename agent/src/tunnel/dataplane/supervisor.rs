@@ -6,18 +6,20 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use egress_dataplane::protocol::{Command, Event, Message, Reply, Request, TunnelId};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::mpsc;
 use tokio::time::{MissedTickBehavior, interval};
 use tracing::{error, info, warn};
 
 use super::connection::{Connection, Received};
 use super::heartbeat::{BEAT, Beat, Heartbeat, Lost};
 use super::held::Held;
-use super::launch::{Launch, SocketFile};
+use super::launch::Launch;
 use super::start::{first_connection, start_until_it_runs};
 use super::waiting::{Waiting, close};
-use super::{DataplaneError, Done, Fault, Found, Job, News};
+use super::{DataplaneError, Done, Found, Job, News};
+use crate::directory::FileId;
 use crate::metrics::Metrics;
+use crate::readiness::{Part, Readiness};
 use crate::telemetry::chain;
 
 /// Beats between two looks whether the next control would find the data plane.
@@ -37,10 +39,10 @@ pub(super) struct Supervisor {
     heartbeat: Heartbeat,
     beats: u32,
     /// The socket where the next control finds the data plane.
-    served: Option<SocketFile>,
+    served: Option<FileId>,
     /// It was said that there is none.
     unserved: bool,
-    fault_tx: watch::Sender<Option<Fault>>,
+    readiness: Readiness,
     /// Control is going, and the data plane may.
     leaving: bool,
 }
@@ -59,10 +61,11 @@ enum End {
 pub async fn start(
     launch: Launch,
     metrics: Metrics,
+    readiness: Readiness,
     jobs: mpsc::Receiver<Job>,
-    fault_tx: watch::Sender<Option<Fault>>,
 ) -> Result<Found, DataplaneError> {
     let (connection, found) = first_connection(&launch).await?;
+    metrics.follow_dataplane(connection.process().pid());
     let mut supervisor = Supervisor {
         // Of one that was found.
         served: found.is_some().then(|| launch.socket_file()).flatten(),
@@ -76,7 +79,7 @@ pub async fn start(
         heartbeat: Heartbeat::default(),
         beats: 0,
         unserved: false,
-        fault_tx,
+        readiness,
         leaving: false,
     };
     supervisor.be_found();
@@ -190,7 +193,7 @@ impl Supervisor {
         match received {
             Ok(Received::Message(Message::Event(event), _)) => self.pass_on(event),
             Ok(Received::Message(Message::Reply { reply: Reply::Alive { stuck }, .. }, _)) => {
-                self.fault_tx.send_if_modified(|fault| fault.take().is_some());
+                self.readiness.clear(Part::Dataplane);
                 return self.heartbeat.answered(stuck).map(End::Lost);
             }
             Ok(Received::Message(Message::Reply { number, reply }, fds)) => {
@@ -283,7 +286,8 @@ impl Supervisor {
             Beat::Ask => self.ping(),
         }
         if let Some(silence) = self.heartbeat.silence() {
-            self.fault_tx.send_replace(Some(Fault::Silent(silence)));
+            let why = format!("it has not answered for {silence:.1?}");
+            self.readiness.trouble(Part::Dataplane, why);
         }
         None
     }
@@ -325,17 +329,19 @@ impl Supervisor {
             End::Confused(error) => format!("it cannot be understood: {error}"),
         };
         warn!(tunnels, kept, why, "the data plane is started again");
-        self.fault_tx.send_replace(Some(Fault::Replaced(why)));
+        self.readiness.trouble(Part::Dataplane, format!("{why}: another one is started"));
         self.metrics.dataplane_restarts.inc();
         super::launch::end(self.connection.process()).await;
         let unfinished = self.fail_waiting();
         self.served = None;
         let held = &mut self.held;
-        let started = start_until_it_runs(&self.launch, held, unfinished, jobs, &self.fault_tx);
+        let started = start_until_it_runs(&self.launch, held, unfinished, jobs, &self.readiness);
         let (connection, mut unfinished) = started.await;
         self.connection = connection;
         self.heartbeat = Heartbeat::default();
-        info!(pid = self.connection.process().pid(), tunnels, kept, "another data plane runs");
+        let pid = self.connection.process().pid();
+        self.metrics.follow_dataplane(pid);
+        info!(pid, tunnels, kept, "another data plane runs");
         self.be_found();
         let all = self.held.all().map(|tunnel| (tunnel, unfinished.remove(&tunnel)));
         self.again = all.collect();

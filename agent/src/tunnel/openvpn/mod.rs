@@ -4,6 +4,7 @@
 mod lookup;
 mod place;
 mod process;
+mod stops;
 mod supervisor;
 mod users;
 mod version;
@@ -26,6 +27,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use tracing::Instrument;
 
 use self::place::Place;
+use self::stops::Stops;
 use self::supervisor::Supervisor;
 use self::users::Users;
 use self::version::Version;
@@ -42,6 +44,7 @@ pub struct Openvpn {
     dir: PathBuf,
     users: Users,
     version: Version,
+    stops: Stops,
 }
 
 /// What a tunnel is made of.
@@ -133,6 +136,9 @@ pub enum OpenvpnError {
     /// The device cannot be watched.
     #[error("watch the tunnel's device")]
     Device(#[source] io::Error),
+    /// Children of the agent cannot be watched.
+    #[error("watch for processes that a signal stops")]
+    Stops(#[source] io::Error),
 }
 
 impl OpenvpnError {
@@ -144,7 +150,7 @@ impl OpenvpnError {
             Self::Version { .. } => Code::OpenvpnFailed,
             Self::Unsayable(_) => Code::ConfigInvalid,
             Self::NoUser { .. } => Code::TooManySessions,
-            Self::Place { .. } => Code::Internal,
+            Self::Place { .. } | Self::Stops(_) => Code::Internal,
             Self::Device(_) => Code::DeviceFailed,
         };
         Reason { code, detail: chain(self) }
@@ -158,7 +164,9 @@ impl Openvpn {
         let dir = run_dir.join("openvpn");
         place::sweep(&dir).await?;
         let users = Users::new(settings.uid_first, settings.uid_count);
-        Ok(Self { settings: Arc::new(settings), dir, users, version: Version::default() })
+        let stops = Stops::start().map_err(OpenvpnError::Stops)?;
+        let version = Version::default();
+        Ok(Self { settings: Arc::new(settings), dir, users, version, stops })
     }
 
     /// Starts a tunnel. What happens to it goes to `news_tx`; where nobody takes it, a
@@ -176,7 +184,7 @@ impl Openvpn {
         let binary = self.settings.binary.clone();
         let stop = CancellationToken::new();
         let supervisor = Supervisor::new(
-            binary,
+            (binary, self.stops.clone()),
             order,
             (place, user),
             (news_tx, Arc::clone(&counters), stop.clone()),

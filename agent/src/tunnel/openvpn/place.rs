@@ -11,12 +11,14 @@ use std::time::Duration;
 
 use egress_dataplane::protocol::TunnelId;
 use egress_linux::process::PidFd;
+use egress_linux::process_stat;
 use rustix::process::Signal;
 use tokio::net::UnixListener;
 use tokio::time::sleep;
 use tracing::warn;
 
 use super::OpenvpnError;
+use crate::directory::{RUN_MODE, ensure};
 
 /// How long an openvpn whose agent has died has to end by itself. Its goodbye goes out at once; after
 /// that it only waits.
@@ -24,6 +26,8 @@ const GOODBYE: Duration = Duration::from_millis(500);
 /// Between two looks whether it has.
 const LOOK: Duration = Duration::from_millis(20);
 
+/// Each openvpn enters its own directory, and nobody sees which others there are.
+const PARENT_MODE: u32 = 0o711;
 /// The socket that openvpn connects to.
 const SOCKET: &str = "management.sock";
 /// Says which process is the tunnel's.
@@ -43,9 +47,22 @@ impl Place {
         // Of a tunnel of that number that has ended without a trace.
         clear(&dir).map_err(|source| OpenvpnError::Place { path: dir.clone(), source })?;
         let place = Self { dir };
-        make_dir(&place.dir, 0o710, (None, uid))?;
-        make_dir(&place.tmp_dir(), 0o700, (Some(uid), uid))?;
+        place.restore(uid)?;
         Ok(place)
+    }
+
+    /// Makes again what somebody took away of it, and says whether its socket is there.
+    pub fn restore(&self, uid: u32) -> Result<bool, OpenvpnError> {
+        for (dir, mode) in self.dir.ancestors().skip(1).zip([PARENT_MODE, RUN_MODE]) {
+            ensure(dir, mode).map_err(|source| OpenvpnError::Place { path: dir.into(), source })?;
+        }
+        if !self.dir.exists() {
+            make_dir(&self.dir, 0o710, (None, uid))?;
+        }
+        if !self.tmp_dir().exists() {
+            make_dir(&self.tmp_dir(), 0o700, (Some(uid), uid))?;
+        }
+        Ok(self.socket_path().exists())
     }
 
     /// Where openvpn's management connection comes in.
@@ -114,10 +131,7 @@ fn clear(dir: &Path) -> io::Result<()> {
 /// device of a session that will get another one.
 pub async fn sweep(parent: &Path) -> Result<(), OpenvpnError> {
     let at = |source| OpenvpnError::Place { path: parent.into(), source };
-    if !parent.exists() {
-        DirBuilder::new().create(parent).map_err(at)?;
-    }
-    fs::set_permissions(parent, Permissions::from_mode(0o711)).map_err(at)?;
+    ensure(parent, PARENT_MODE).map_err(at)?;
     let mut processes = Vec::new();
     for entry in fs::read_dir(parent).map_err(at)?.flatten() {
         processes.extend(left_behind(&entry.path()));
@@ -153,9 +167,5 @@ async fn end(processes: &[PidFd]) {
 
 /// When a process was started, in the kernel's ticks: with its number, it and no other.
 fn began(pid: u32) -> io::Result<u64> {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat"))?;
-    // The name is in brackets and may hold anything; the 22nd field is the 20th behind it.
-    let behind = stat.rsplit_once(") ").map(|(_, behind)| behind);
-    let began = behind.and_then(|behind| behind.split(' ').nth(19)?.parse().ok());
-    began.ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "no start time in /proc"))
+    Ok(process_stat::read(pid)?.began)
 }

@@ -15,20 +15,25 @@ use egress_linux::process::PidFd;
 use egress_linux::{memfd, peer, ready};
 use rustix::process::Signal;
 use tokio::io::unix::AsyncFd;
-use tokio::io::{AsyncReadExt, AsyncWriteExt, Interest};
+use tokio::io::{AsyncReadExt, Interest};
 use tokio::net::unix::pipe;
 use tokio::net::{UnixListener, UnixStream};
 use tokio::task::spawn_blocking;
 use tokio::time::{sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
+use zeroize::Zeroizing;
+
+use super::stops::{Stop, Stops};
 
 /// How long a process that was started has until it connects.
 const CONNECT: Duration = Duration::from_secs(5);
 /// How long a process may live on that has closed its management interface.
 const SILENCE: Duration = Duration::from_secs(1);
-/// How long it may take to read a command.
-const READ: Duration = Duration::from_secs(1);
+/// How long it may leave a command unread that the socket has no room for.
+const READ: Duration = Duration::from_secs(5);
+/// How long the program may take to be executed.
+const EXECUTE: Duration = Duration::from_secs(10);
 /// The most bytes of its output's last line that are kept.
 const WORDS_MAX: usize = 512;
 
@@ -59,9 +64,21 @@ pub struct Process {
     stream: Option<UnixStream>,
     parser: Parser,
     buffer: Vec<u8>,
+    unread: Unread,
+    stop: Stop,
     /// When it is killed, because it cannot be told anything any more.
     kill_at: Option<Instant>,
     dead: bool,
+}
+
+/// Commands that it has not read, in its words. There are passwords among them.
+#[derive(Default)]
+struct Unread {
+    bytes: Zeroizing<Vec<u8>>,
+    /// How many of them the socket has taken.
+    sent: usize,
+    /// When it is killed for not reading them.
+    given_up: Option<Instant>,
 }
 
 /// What it asks of its listener.
@@ -93,15 +110,18 @@ impl Process {
     /// wants it any more.
     pub async fn start(
         start: Start,
+        stops: &Stops,
         listener: &UnixListener,
         stop: &CancellationToken,
     ) -> io::Result<Self> {
         let uid = start.uid;
         let (input, output) = pipe::pipe()?;
         let input = input.into_blocking_fd()?;
-        let spawned = spawn_blocking(move || spawn(program(start, input)?)).await;
+        // One that is stopped before it executes has nobody to answer it afterwards, and ends.
+        let spawning = spawn_blocking(move || spawn(program(start, input)?));
+        let spawned = timeout(EXECUTE, spawning).await.map_err(io::Error::from)?;
         let (child, asked) = spawned.map_err(io::Error::other)??;
-        let mut process = Self::new(child, asked, output)?;
+        let mut process = Self::new(child, asked, output, stops)?;
         let connection = stop.run_until_cancelled(process.connection(listener, uid));
         match timeout(CONNECT, connection).await {
             Ok(Some(Ok(stream))) => {
@@ -114,8 +134,14 @@ impl Process {
         }
     }
 
-    fn new(child: Child, listener: Listener, output: pipe::Receiver) -> io::Result<Self> {
+    fn new(
+        child: Child,
+        listener: Listener,
+        output: pipe::Receiver,
+        stops: &Stops,
+    ) -> io::Result<Self> {
         let pidfd = PidFd::open(child.id())?;
+        let stop = stops.watch(PidFd::open(child.id())?);
         let end = ready::register(pidfd.as_fd().try_clone_to_owned()?, Interest::READABLE)?;
         let asking = ready::register(listener.as_fd().try_clone_to_owned()?, Interest::READABLE)?;
         Ok(Self {
@@ -128,6 +154,8 @@ impl Process {
             stream: None,
             parser: Parser::new(),
             buffer: vec![0; 8 * 1024],
+            unread: Unread::default(),
+            stop,
             kill_at: None,
             dead: false,
         })
@@ -179,8 +207,9 @@ impl Process {
                 let by_itself = status.is_ok_and(|status| status.code().is_some());
                 return Event::Ended { by_itself };
             }
+            let given_up = self.unread.given_up;
             tokio::select! {
-                count = read(&mut self.stream, &mut self.buffer) => {
+                count = talk(self.stream.as_ref(), &mut self.unread, &mut self.buffer) => {
                     if count == 0 {
                         self.stream = None;
                         self.kill_at = Some(Instant::now() + SILENCE);
@@ -197,16 +226,28 @@ impl Process {
                     self.kill_at = None;
                     self.signal(Signal::KILL);
                 }
+                () = at(given_up), if !self.dead => {
+                    // It may have read something meanwhile.
+                    if self.unread.given_up == given_up {
+                        warn!(pid = self.pid(), "openvpn does not listen and is killed");
+                        self.unread = Unread::default();
+                        self.signal(Signal::KILL);
+                    }
+                }
+                () = self.stop.stopped(), if !self.dead => {
+                    warn!(pid = self.pid(), "a signal has stopped openvpn; it is killed");
+                    self.signal(Signal::KILL);
+                }
             }
         }
     }
 
-    /// Tells it something.
-    pub async fn tell(&mut self, command: &Command) -> io::Result<()> {
-        let Some(stream) = &mut self.stream else { return Err(io::ErrorKind::NotConnected.into()) };
+    /// Tells it something, which [`Process::next`] sends.
+    pub fn tell(&mut self, command: &Command) -> io::Result<()> {
         let line =
             encode(command).map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
-        timeout(READ, stream.write_all(line.expose().as_bytes())).await.map_err(io::Error::from)?
+        self.unread.push(line.expose().as_bytes());
+        Ok(())
     }
 
     /// Asks it to end, or ends it.
@@ -242,10 +283,48 @@ fn program(start: Start, output: OwnedFd) -> io::Result<Program> {
     Ok(Program { path: binary, arguments, uid, input, output, device })
 }
 
-/// How much was read; nothing at the end. Waits for ever where there is nothing to read from.
-async fn read(stream: &mut Option<UnixStream>, buffer: &mut [u8]) -> usize {
+impl Unread {
+    fn push(&mut self, line: &[u8]) {
+        self.bytes.extend_from_slice(line);
+        self.given_up.get_or_insert_with(|| Instant::now() + READ);
+    }
+
+    fn is_empty(&self) -> bool {
+        self.bytes.len() == self.sent
+    }
+
+    fn taken(&mut self, count: usize) {
+        self.sent += count;
+        self.given_up = Some(Instant::now() + READ);
+        if self.is_empty() {
+            *self = Self::default();
+        }
+    }
+}
+
+/// Sends what there is room for until something can be read, and gives how much that was; nothing
+/// at the end. Waits for ever where there is nobody to talk with.
+async fn talk(stream: Option<&UnixStream>, unread: &mut Unread, buffer: &mut [u8]) -> usize {
     let Some(stream) = stream else { return std::future::pending().await };
-    stream.read(buffer).await.unwrap_or(0)
+    loop {
+        while !unread.is_empty()
+            && let Ok(count) = stream.try_write(&unread.bytes[unread.sent..])
+        {
+            unread.taken(count);
+        }
+        match stream.try_read(buffer) {
+            Ok(count) => return count,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            Err(_) => return 0,
+        }
+        let mut wanted = Interest::READABLE;
+        if !unread.is_empty() {
+            wanted |= Interest::WRITABLE;
+        }
+        if stream.ready(wanted).await.is_err() {
+            return 0;
+        }
+    }
 }
 
 /// openvpn writes its log there too, and would wait if nobody read it.

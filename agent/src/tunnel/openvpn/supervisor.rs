@@ -25,6 +25,7 @@ use tracing::{debug, info, warn};
 use super::lookup::look_up;
 use super::place::Place;
 use super::process::{Event, Process, Start, at};
+use super::stops::Stops;
 use super::users::User;
 use super::{Counters, OpenvpnError, Order, Traffic};
 use crate::telemetry::chain;
@@ -38,6 +39,7 @@ const GOODBYE: Duration = Duration::from_millis(2_500);
 pub struct Supervisor {
     machine: Machine,
     start: Starter,
+    stops: Stops,
     listener: Arc<UnixListener>,
     /// Held for as long as a process may live.
     place: Place,
@@ -83,7 +85,7 @@ enum Next {
 impl Supervisor {
     /// Gets everything ready that all processes share.
     pub fn new(
-        binary: PathBuf,
+        (binary, stops): (PathBuf, Stops),
         order: Order,
         (place, user): (Place, User),
         (news_tx, counters, stop): (mpsc::Sender<News>, Arc<Counters>, CancellationToken),
@@ -101,6 +103,7 @@ impl Supervisor {
         Ok(Self {
             machine,
             start,
+            stops,
             listener,
             place,
             _user: user,
@@ -123,7 +126,7 @@ impl Supervisor {
     pub async fn run(mut self) -> Farewell {
         loop {
             while let Some(action) = self.machine.poll_action() {
-                self.carry_out(action).await;
+                self.carry_out(action);
             }
             let idle = self.process.is_none() && self.starting.is_none();
             let told = self.news.is_empty() || self.stopping || self.news_tx.is_closed();
@@ -176,7 +179,7 @@ impl Supervisor {
         }
     }
 
-    async fn carry_out(&mut self, action: Action) {
+    fn carry_out(&mut self, action: Action) {
         match action {
             Action::Resolve => {
                 let config = self.start.config.clone();
@@ -185,8 +188,8 @@ impl Supervisor {
             Action::Start(address) => self.start_process(address),
             Action::Send(command) => {
                 let Some(process) = &mut self.process else { return };
-                if let Err(error) = process.tell(&command).await {
-                    warn!(%error, "openvpn does not listen and is killed");
+                if let Err(error) = process.tell(&command) {
+                    warn!(%error, "openvpn cannot be told what it has to know and is killed");
                     process.signal(Signal::KILL);
                 }
             }
@@ -207,9 +210,21 @@ impl Supervisor {
             Ok(start) => start,
             Err(error) => return self.not_started(&error),
         };
+        if let Err(error) = self.be_found() {
+            return self.not_started(&io::Error::other(error));
+        }
         let (listener, stop) = (Arc::clone(&self.listener), self.stop.clone());
-        let started = async move { Process::start(start, &listener, &stop).await };
+        let stops = self.stops.clone();
+        let started = async move { Process::start(start, &stops, &listener, &stop).await };
         self.starting = Some(tokio::spawn(started));
+    }
+
+    /// Has the process find its socket and directory, also where somebody took them away.
+    fn be_found(&mut self) -> Result<(), OpenvpnError> {
+        if !self.place.restore(self.start.uid)? {
+            self.listener = Arc::new(self.place.listen(self.start.uid)?);
+        }
+        Ok(())
     }
 
     fn started(&mut self, started: io::Result<Box<Process>>) {
