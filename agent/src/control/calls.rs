@@ -185,6 +185,33 @@ impl Call {
         self.method() != Method::GET
     }
 
+    /// Whether it waits for a session or for what happens, and the agent does little meanwhile.
+    pub fn waits(self) -> bool {
+        match self {
+            Self::Attach | Self::Detach | Self::Events => true,
+            Self::Sessions
+            | Self::Session
+            | Self::Offers
+            | Self::Connections
+            | Self::Traffic
+            | Self::Apply
+            | Self::Push
+            | Self::ResolveGateway
+            | Self::Providers
+            | Self::Gateways
+            | Self::Mappings
+            | Self::Credentials
+            | Self::Workspaces
+            | Self::BackupStore
+            | Self::RotateKey
+            | Self::Create(_)
+            | Self::Record(_)
+            | Self::Update(_)
+            | Self::Delete(_)
+            | Self::Openapi => false,
+        }
+    }
+
     /// Whether anything may stand behind its path's question mark.
     pub fn takes_a_query(self) -> bool {
         match self {

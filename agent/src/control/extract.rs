@@ -1,28 +1,21 @@
 //! Bodies, queries and ids, taken from a request or refused with every place that is wrong.
 
 use std::collections::BTreeSet;
-use std::time::Duration;
 
-use axum::body::Body;
 use axum::extract::{FromRequest, FromRequestParts, Path, Request};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, header};
-use bytes::Bytes;
-use egress_core::api::{BODY_MAX, Code, Refusal};
+use egress_core::api::{Code, Refusal};
 use egress_core::catalog::Expected;
 use egress_core::fault::Finding;
 use egress_core::id::{InvalidSessionId, SessionId};
-use http_body_util::{BodyExt, LengthLimitError, Limited};
-use hyper::body::Body as _;
 use serde::de::DeserializeOwned;
 
 use super::agent::Fields;
+use super::body;
 use super::problem::Rejection;
 
-/// How long a body may take to arrive.
-const BODY_TIMEOUT: Duration = Duration::from_secs(10);
-
-/// A JSON body of at most [`BODY_MAX`] bytes that arrived within 10 s.
+/// A JSON body of at most [`BODY_MAX`](egress_core::api::BODY_MAX) bytes that arrived within 10 s.
 pub(super) struct JsonBody<T>(pub T);
 
 impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for JsonBody<T> {
@@ -30,7 +23,7 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for JsonBody<T> {
 
     async fn from_request(request: Request, _: &S) -> Result<Self, Rejection> {
         must_be(&["application/json"], request.headers())?;
-        let bytes = receive(request.into_body(), BODY_MAX, BODY_TIMEOUT).await?;
+        let bytes = body::small(request).await?;
         Ok(Self(parse(&bytes)?))
     }
 }
@@ -43,7 +36,7 @@ impl<S: Send + Sync> FromRequest<S> for PatchBody {
 
     async fn from_request(request: Request, _: &S) -> Result<Self, Rejection> {
         must_be(&["application/json", "application/merge-patch+json"], request.headers())?;
-        let bytes = receive(request.into_body(), BODY_MAX, BODY_TIMEOUT).await?;
+        let bytes = body::small(request).await?;
         Ok(Self(parse(&bytes)?))
     }
 }
@@ -56,33 +49,6 @@ pub(super) fn must_be(types: &[&str], headers: &HeaderMap) -> Result<(), Refusal
     }
     let detail = "send the body as JSON, with the header Content-Type: application/json";
     Err(Refusal::new(Code::UnsupportedMediaType, detail))
-}
-
-/// A body of at most `most` bytes that arrives in time.
-pub(super) async fn receive(body: Body, most: usize, within: Duration) -> Result<Bytes, Refusal> {
-    // One that announces too much is not waited for.
-    if body.size_hint().lower() > most as u64 {
-        return Err(too_large(most));
-    }
-    let collected = tokio::time::timeout(within, Limited::new(body, most).collect());
-    match collected.await {
-        Ok(Ok(body)) => Ok(body.to_bytes()),
-        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(too_large(most)),
-        Ok(Err(error)) => {
-            let detail = format!("the body did not arrive whole: {error}");
-            Err(Refusal::new(Code::InvalidRequest, detail))
-        }
-        Err(_) => {
-            let seconds = within.as_secs();
-            let detail = format!("the body did not arrive within {seconds} s: send it at once");
-            Err(Refusal::new(Code::RequestTimeout, detail))
-        }
-    }
-}
-
-fn too_large(most: usize) -> Refusal {
-    let detail = format!("a body has at most {most} bytes: send less at a time");
-    Refusal::new(Code::BodyTooLarge, detail)
 }
 
 pub(super) fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Refusal> {

@@ -5,6 +5,8 @@
 //! decided in [`roles`], what happened is told through [`events`].
 
 pub mod agent;
+mod body;
+mod budget;
 pub mod caller;
 pub mod calls;
 pub mod client;
@@ -13,11 +15,14 @@ pub mod endpoint;
 pub mod events;
 mod extract;
 mod handlers;
+mod held_reply;
 mod large_body;
 mod leftover;
+mod places;
 mod problem;
 mod push;
 mod queries;
+mod reclaim;
 mod records;
 mod refusals;
 pub mod roles;

@@ -15,9 +15,11 @@ use egress_core::api::{Code, Refusal};
 use tracing::info;
 
 use super::agent::Agent;
+use super::budget::Budget;
 use super::caller::Caller;
 use super::calls::Call;
 use super::handlers;
+use super::held_reply;
 use super::leftover;
 use super::problem::{RefusedWith, Rejection};
 use super::push;
@@ -29,8 +31,9 @@ use super::{store, stream};
 pub(super) fn router<A: Agent>(state: Shared<A>) -> Router {
     let mut router = Router::new();
     for call in Call::ALL {
-        let guard =
-            from_fn(move |Extension(caller), request, next| admit(call, caller, request, next));
+        let guard = from_fn(move |caller, budget, request, next| {
+            admit(call, caller, budget, request, next)
+        });
         router = router.route(call.path(), handler(call).route_layer(guard));
     }
     router
@@ -87,14 +90,21 @@ fn answer<A: Agent, T: 'static>(
 
 /// Lets a caller through who may make the call, bounds the call's time, and writes down what was
 /// to change something and what was refused.
-async fn admit(call: Call, caller: Arc<Caller>, request: Request, next: Next) -> Response {
+async fn admit(
+    call: Call,
+    Extension(caller): Extension<Arc<Caller>>,
+    Extension(budget): Extension<Arc<Budget>>,
+    request: Request,
+    next: Next,
+) -> Response {
     let (uri, started) = (request.uri().clone(), Instant::now());
     let reply = if !caller.may(call) {
         forbidden(call, &caller).into_response()
     } else if !call.takes_a_query() && uri.query().is_some_and(|query| !query.is_empty()) {
         takes_no_query(call).into_response()
     } else {
-        let in_time = tokio::time::timeout(call.deadline(), next.run(request)).await;
+        let replied = in_turn(call, &budget, next.run(request));
+        let in_time = tokio::time::timeout(call.deadline(), replied).await;
         in_time.unwrap_or_else(|_| too_late(call).into_response())
     };
     let refusal = reply.extensions().get::<RefusedWith>();
@@ -122,6 +132,15 @@ async fn admit(call: Call, caller: Arc<Caller>, request: Request, next: Next) ->
         );
     }
     reply
+}
+
+/// Works on a call in its turn, which lasts until its reply is sent.
+async fn in_turn(call: Call, budget: &Budget, reply: impl Future<Output = Response>) -> Response {
+    if call.waits() {
+        return reply.await;
+    }
+    let permit = budget.call().await;
+    held_reply::hold(reply.await, permit)
 }
 
 fn too_late(call: Call) -> Rejection {

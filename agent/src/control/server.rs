@@ -13,8 +13,7 @@ use egress_core::api::{Code, Refusal};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::sync::Semaphore;
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::task::JoinSet;
 use tokio_io_timeout::TimeoutStream;
 use tokio_util::sync::CancellationToken;
@@ -23,20 +22,23 @@ use tower_service::Service as _;
 use tracing::{debug, warn};
 
 use super::agent::Agent;
+use super::budget::SharedBudget;
 use super::caller::Caller;
 use super::events::Events;
-use super::large_body::LARGE_BODIES_MAX;
+use super::places::{Full, Place, Refused};
 use super::roles::RoleTable;
 use super::routes;
 use super::shared::Shared;
 use crate::config::Roles;
 
 /// The most bytes of a request's line and headers.
-const HEAD_MAX: usize = 64 << 10;
+const HEAD_MAX: usize = 32 << 10;
 /// How long a request's head may take to arrive, from the connection's last reply.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a reader may take nothing of what is sent to it.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a refused connection may take to read why.
+const REFUSAL_TIMEOUT: Duration = Duration::from_secs(1);
 /// How long to leave the listener alone after it failed, for want of file descriptors say.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
@@ -45,6 +47,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 pub struct Server {
     router: Router,
     pub(super) roles: Arc<RoleTable>,
+    pub(super) budget: Arc<SharedBudget>,
     carried_through: TaskTracker,
     stop: CancellationToken,
 }
@@ -60,11 +63,16 @@ impl Server {
         let state = Shared {
             agent: Arc::new(agent),
             events,
-            large_bodies: Arc::new(Semaphore::new(LARGE_BODIES_MAX)),
             carried_through: carried_through.clone(),
             stop: stop.clone(),
         };
-        Self { router: routes::router(state), roles: Arc::new(roles), carried_through, stop }
+        Self {
+            router: routes::router(state),
+            roles: Arc::new(roles),
+            budget: SharedBudget::new(),
+            carried_through,
+            stop,
+        }
     }
 
     /// Takes connections until the server is to stop, and then waits until the calls under way
@@ -105,14 +113,17 @@ impl Server {
         &self,
         stream: S,
         caller: Caller,
+        place: Place,
     ) -> impl Future<Output = ()> + Send + use<S>
     where
         S: AsyncRead + AsyncWrite + Send + 'static,
     {
         let (router, stop) = (self.router.clone(), self.stop.clone());
         let caller = Arc::new(caller);
+        let budget = Arc::clone(&place.budget);
         let service = hyper::service::service_fn(move |mut request: Request<Incoming>| {
             request.extensions_mut().insert(Arc::clone(&caller));
+            request.extensions_mut().insert(Arc::clone(&budget));
             let reply = router.clone().call(request.map(Body::new));
             async { Ok::<_, Infallible>(reply.await.unwrap_or_else(|never| match never {})) }
         });
@@ -135,6 +146,7 @@ impl Server {
             if let Err(error) = ended {
                 debug!(%error, "an API connection ended early");
             }
+            drop(place);
         }
     }
 }
@@ -148,9 +160,30 @@ pub(super) trait Listener {
     fn accept(&self) -> impl Future<Output = io::Result<Self::Connection>> + Send;
 }
 
+/// Tells a connection that there is no room for it, and waits until that was read: a connection
+/// that is closed with bytes unread breaks under its peer, and the reply is lost.
+pub(super) async fn refuse<S>(mut stream: S, full: Full, refused: Refused)
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let read = async {
+        stream.write_all(no_room(full).as_bytes()).await?;
+        stream.shutdown().await?;
+        tokio::io::copy(&mut stream.take(HEAD_MAX as u64), &mut tokio::io::sink()).await
+    };
+    // A peer that does not read it in time has hung up.
+    let _ = tokio::time::timeout(REFUSAL_TIMEOUT, read).await;
+    drop(refused);
+}
+
 /// The whole reply to a connection that there is no room for.
-pub(super) fn no_room(most: usize) -> String {
-    let detail = format!("{most} API connections are open: try again when some end");
+pub(super) fn no_room(full: Full) -> String {
+    let detail = match full {
+        Full::Listener(most) => format!("{most} API connections are open: try again later"),
+        Full::Caller(most) => format!(
+            "this caller has {most} API connections open, and no caller may have more: close some"
+        ),
+    };
     let problem = Refusal::new(Code::TooManyConnections, detail).problem();
     let body = serde_json::to_string(&problem).expect("a problem has text keys only");
     format!(

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -13,8 +12,6 @@ use super::events::Events;
 pub struct Shared<A> {
     pub agent: Arc<A>,
     pub events: Events,
-    /// Places for large bodies in memory.
-    pub large_bodies: Arc<Semaphore>,
     /// Work that goes on when its caller hangs up.
     pub carried_through: TaskTracker,
     /// Ends the streams that have no end of their own.
@@ -26,7 +23,6 @@ impl<A> Clone for Shared<A> {
         Self {
             agent: Arc::clone(&self.agent),
             events: self.events.clone(),
-            large_bodies: Arc::clone(&self.large_bodies),
             carried_through: self.carried_through.clone(),
             stop: self.stop.clone(),
         }

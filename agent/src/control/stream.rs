@@ -1,8 +1,10 @@
 //! The event stream: server-sent events that a reader can resume.
 
 use std::convert::Infallible;
+use std::sync::Arc;
 use std::time::Duration;
 
+use axum::Extension;
 use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::response::Sse;
@@ -12,6 +14,7 @@ use egress_core::fault::Finding;
 use futures_util::{Stream, stream};
 
 use super::agent::Agent;
+use super::budget::{Budget, STREAMS};
 use super::events::{Numbered, Subscription};
 use super::problem::Rejection;
 use super::shared::Shared;
@@ -24,13 +27,21 @@ const LAST_EVENT_ID: &str = "last-event-id";
 /// stops or the reader takes nothing for 10 s.
 pub async fn events<A: Agent>(
     State(state): State<Shared<A>>,
+    Extension(budget): Extension<Arc<Budget>>,
     headers: HeaderMap,
 ) -> Result<Sse<impl Stream<Item = Result<Frame, Infallible>>>, Rejection> {
+    let permit = budget.stream().ok_or_else(too_many_streams)?;
     let subscription = state.events.subscribe(last_event_id(&headers)?);
     let frames = stream::unfold(subscription, move |subscription| {
+        let _held = &permit;
         state.stop.clone().run_until_cancelled_owned(next_frame(subscription))
     });
     Ok(Sse::new(frames).keep_alive(KeepAlive::new().interval(KEEP_ALIVE)))
+}
+
+fn too_many_streams() -> Refusal {
+    let detail = format!("this caller follows {STREAMS} event streams, and none may follow more");
+    Refusal::new(Code::TooManyConnections, detail)
 }
 
 async fn next_frame(mut subscription: Subscription) -> (Result<Frame, Infallible>, Subscription) {

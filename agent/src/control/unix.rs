@@ -3,31 +3,31 @@
 use std::io;
 use std::sync::Arc;
 
+use futures_util::future::Either;
 use tokio::net::{UnixListener, UnixStream};
-use tokio::sync::Semaphore;
 use tracing::{debug, warn};
 
 use super::caller::{Caller, Identity};
+use super::places::{Full, Places};
 use super::roles::RoleTable;
-use super::server::{Listener, Server, no_room};
+use super::server::{Listener, Server, no_room, refuse};
 
-/// The most connections at one time; those above are answered `too_many_connections`.
-pub const CONNECTIONS_MAX: usize = 1_024;
+/// The most connections at one time. One caller has at most half of them; those above are
+/// answered `too_many_connections`.
+pub const CONNECTIONS_MAX: usize = 2_048;
 
 /// Answers here until the server is to stop and what was begun has ended.
 pub async fn serve(listener: UnixListener, server: Server) -> io::Result<()> {
-    let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    let places = Places::new(CONNECTIONS_MAX, Arc::clone(&server.budget));
     let let_in = |stream: UnixStream| {
-        let Ok(place) = Arc::clone(&places).try_acquire_owned() else {
-            turn_away(&stream);
-            return None;
-        };
         let caller = identify(&stream, &server.roles)?;
-        let conversation = server.converse(stream, caller);
-        Some(async move {
-            conversation.await;
-            drop(place);
-        })
+        match places.take(&caller) {
+            Ok(place) => Some(Either::Left(server.converse(stream, caller, place))),
+            Err(full) => match places.refuse(&caller) {
+                Some(refused) => Some(Either::Right(refuse(stream, full, refused))),
+                None => turn_away(&stream, full),
+            },
+        }
     };
     server.receive(listener, let_in).await
 }
@@ -58,8 +58,9 @@ fn identify(stream: &UnixStream, roles: &RoleTable) -> Option<Caller> {
 }
 
 /// Says that there is no room, if that can be said without waiting.
-fn turn_away(stream: &UnixStream) {
-    if let Err(error) = stream.try_write(no_room(CONNECTIONS_MAX).as_bytes()) {
+fn turn_away<T>(stream: &UnixStream, full: Full) -> Option<T> {
+    if let Err(error) = stream.try_write(no_room(full).as_bytes()) {
         debug!(%error, "turn an API connection away");
     }
+    None
 }

@@ -127,6 +127,7 @@ impl Agent for MemoryAgent {
 
     async fn session(&self, id: &SessionId) -> Result<SessionView, Refusal> {
         if id.as_str() == "never" {
+            self.note("session never".to_owned());
             return pending().await;
         }
         let sessions = self.0.sessions.lock().unwrap();

@@ -10,6 +10,7 @@ mod elsewhere;
 mod exchange;
 mod log;
 mod records;
+mod shares;
 mod stream;
 mod tls;
 mod who;
@@ -35,7 +36,7 @@ use super::roles::Role;
 use super::server::Server;
 use super::tls::Keeper;
 use super::{tls as tls_door, unix};
-use crate::config::{Members, Name, Plugin, Plugins, Roles};
+use crate::config::{CertificateName, Members, Name, Plugin, Plugins, Roles};
 use crate::metrics::Metrics;
 
 /// A gateway that the agent in memory has, one it has not, and one it never gets through.
@@ -84,13 +85,17 @@ impl Lab {
 
     /// The user who runs the tests, and whoever calls over TCP, have exactly these roles.
     fn start_for(roles: &[Role]) -> Self {
+        Self::start_as(roles, roles)
+    }
+
+    /// The user who runs the tests has the first roles, whoever calls over TCP the second.
+    fn start_as(here: &[Role], elsewhere: &[Role]) -> Self {
         let me = Name::Number(nix::unistd::getuid().as_raw());
-        let members = |role| {
-            if !roles.contains(&role) {
-                return Members::default();
-            }
-            let certificates = vec!["cn:caller".parse().unwrap()];
-            Members { users: vec![me.clone()], certificates, ..Members::default() }
+        let caller: CertificateName = "cn:caller".parse().unwrap();
+        let members = |role| Members {
+            users: here.contains(&role).then(|| me.clone()).into_iter().collect(),
+            certificates: elsewhere.contains(&role).then(|| caller.clone()).into_iter().collect(),
+            ..Members::default()
         };
         let roles = Roles {
             launcher: members(Role::Launcher),

@@ -3,13 +3,14 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use egress_core::api::DEADLINE_MAX_MS;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio_rustls::rustls::{HandshakeKind, version};
 
 use super::authority::{Authority, Usage};
 use super::elsewhere::Visitor;
-use super::{Door, Lab, Reply, attach_request};
+use super::{Door, Lab, Reply, SLOW_GATEWAY, attach_body, attach_request};
 use crate::control::client::{Client, Error};
 use crate::control::endpoint::{Elsewhere, Endpoint};
 use crate::control::tls::{CONNECTIONS_MAX, HANDSHAKES_MAX};
@@ -131,13 +132,27 @@ async fn those_who_only_shake_hands_are_bounded_and_leave_the_socket_alone() {
 async fn a_caller_too_many_is_told_so_and_leaves_the_socket_alone() {
     let lab = Lab::start();
     let mut open = Vec::new();
-    for _ in 0..CONNECTIONS_MAX {
+    // Calls that do not end by themselves, as many as one caller may make.
+    for n in 0..CONNECTIONS_MAX / 2 {
+        let mut body = attach_body();
+        body["session_id"] = format!("c-{n}").into();
+        body["gateway"] = SLOW_GATEWAY.into();
+        body["deadline_ms"] = DEADLINE_MAX_MS.into();
+        let (body, length) = (body.to_string(), body.to_string().len());
+        let head = format!("POST /v1/sessions HTTP/1.1\r\nhost: x\r\ncontent-length: {length}\r\n");
         let mut stream = lab.visitor().connect(lab.address).await.unwrap();
-        // A call that does not end. Its handshake has ended when there is a reply.
-        stream.write_all(b"GET /v1/events HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
-        assert_eq!(stream.read_u8().await.unwrap(), b'H');
+        let request = format!("{head}content-type: application/json\r\n\r\n{body}");
+        stream.write_all(request.as_bytes()).await.unwrap();
         open.push(stream);
     }
+    let asked = async {
+        let mut asked = 0;
+        while asked < open.len() {
+            asked += lab.agent.asked().len();
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    };
+    tokio::time::timeout(SOON, asked).await.unwrap();
     let reply = Reply::parse(&lab.visit(lab.visitor()).await).problem();
     assert_eq!((reply.status, reply.code.as_str()), (503, "too_many_connections"));
     assert_eq!(lab.get("/v1/sessions").await.status, 200);

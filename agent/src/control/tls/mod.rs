@@ -10,7 +10,6 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use tokio::io::AsyncWriteExt as _;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
@@ -23,11 +22,13 @@ pub use self::keeper::{InUse, Keeper, check};
 use self::presented::Presented;
 use self::stranger::{Stranger, Strangers};
 use super::caller::{Caller, Identity};
+use super::places::Places;
 use super::roles::RoleTable;
-use super::server::{Listener, Server, no_room};
+use super::server::{Listener, Server, refuse};
 use crate::metrics::Metrics;
 
-/// The most callers at one time; those above are answered `too_many_connections`.
+/// The most connections at one time. One caller has at most half of them; those above are
+/// answered `too_many_connections`.
 pub const CONNECTIONS_MAX: usize = 256;
 /// The most who shake hands at one time: they may be anybody. Those above are cut off.
 pub const HANDSHAKES_MAX: usize = 128;
@@ -35,8 +36,6 @@ pub const HANDSHAKES_MAX: usize = 128;
 pub const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long a peer may leave what was sent to it without acknowledgement.
 const PEER_TIMEOUT: Duration = Duration::from_secs(30);
-/// How long it may take to take in that there is no room.
-const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// Answers here until the server is to stop and what was begun has ended.
 pub async fn serve(
@@ -45,7 +44,7 @@ pub async fn serve(
     server: Server,
     metrics: Metrics,
 ) -> io::Result<()> {
-    let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    let places = Places::new(CONNECTIONS_MAX, Arc::clone(&server.budget));
     let handshakes = Arc::new(Semaphore::new(HANDSHAKES_MAX));
     let strangers = Arc::new(Strangers::new(metrics));
     let let_in = |(stream, peer): (TcpStream, SocketAddr)| {
@@ -54,7 +53,7 @@ pub async fn serve(
             return None;
         };
         let acceptor = TlsAcceptor::from(certificates.config());
-        let (server, places) = (server.clone(), Arc::clone(&places));
+        let (server, places) = (server.clone(), places.clone());
         let strangers = Arc::clone(&strangers);
         Some(async move {
             let shaken = shake_hands(stream, peer, &acceptor, &server.roles).await;
@@ -110,22 +109,20 @@ fn time_left(expiry: i64) -> Option<Duration> {
 /// Answers a caller's requests, until their certificate ends at the latest: what is under way then
 /// goes on, and its reply is lost.
 async fn talk(
-    mut stream: TlsStream<TcpStream>,
+    stream: TlsStream<TcpStream>,
     caller: Caller,
     left: Duration,
     server: &Server,
-    places: &Semaphore,
+    places: &Places,
 ) {
-    let Ok(_place) = places.try_acquire() else {
-        let last_words = async {
-            stream.write_all(no_room(CONNECTIONS_MAX).as_bytes()).await?;
-            stream.shutdown().await
-        };
-        // They are told if they listen.
-        let _ = timeout(LAST_WORDS, last_words).await;
-        return;
+    let place = match places.take(&caller) {
+        Ok(place) => place,
+        Err(full) => {
+            let Some(refused) = places.refuse(&caller) else { return };
+            return refuse(stream, full, refused).await;
+        }
     };
-    if timeout(left, server.converse(stream, caller)).await.is_err() {
+    if timeout(left, server.converse(stream, caller, place)).await.is_err() {
         debug!("an API connection ended with its certificate");
     }
 }
