@@ -13,6 +13,7 @@ mod doors;
 mod elsewhere;
 mod endings;
 mod far_end;
+mod greedy_callers;
 mod hangs;
 mod harness;
 mod histories;

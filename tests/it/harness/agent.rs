@@ -80,6 +80,14 @@ impl<'a> Agent<'a> {
         self.process.pid()
     }
 
+    /// What control has in memory now.
+    pub fn resident_kib(&self) -> u64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.pid())).expect("it lives");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let number = line.and_then(|line| line.split_whitespace().next());
+        number.and_then(|number| number.parse().ok()).expect("the kernel says it")
+    }
+
     /// The data-plane process.
     pub fn dataplane_pid(&self) -> Option<i32> {
         self.dataplane_pids().first().copied()

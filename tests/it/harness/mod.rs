@@ -9,6 +9,7 @@ pub mod dataplane_peer;
 pub mod dns;
 pub mod elsewhere;
 pub mod ending;
+pub mod greedy;
 pub mod hang;
 pub mod holding;
 pub mod http;

@@ -1,0 +1,78 @@
+//! Callers who take all that they can get keep nobody else from what they need.
+
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+
+use crate::harness::container::Container;
+use crate::harness::greedy::{Greed, Greedy};
+use crate::harness::lab::in_lab;
+use crate::harness::wireguard_peer::Program;
+use crate::harness::world::{World, request};
+
+const LAUNCHER: u32 = 61_100;
+const OPS: u32 = 61_101;
+const PLUGIN: u32 = 61_102;
+const STRANGER: u32 = 61_103;
+
+/// How long they are greedy.
+const SPELL: Duration = Duration::from_secs(8);
+/// What the daemon may have in memory meanwhile.
+const MEMORY_KIB: u64 = 150_000;
+
+#[test]
+fn the_admin_is_heard_and_memory_is_bounded_whatever_others_take() {
+    in_lab(|lab| {
+        egress_linux::process::raise_nofile_limit().expect("hold many connections");
+        let config = format!(
+            "[api]\ngroup = \"0\"\n[roles.launcher]\nusers = [{LAUNCHER}]\n\
+             [roles.ops]\nusers = [{OPS}]\n[[roles.plugin]]\nusers = [{PLUGIN}]\n\
+             [log]\nlevel = \"warn\"\n"
+        );
+        let world = World::with(lab, 1, Program::WireguardGo, &config);
+        let agent = &world.agent;
+        agent.apply(&many_gateways());
+        let greedy = Greedy::start(
+            agent.socket(),
+            &[
+                (LAUNCHER, Greed::Connections),
+                (LAUNCHER, Greed::Heads),
+                (LAUNCHER, Greed::Bodies),
+                (LAUNCHER, Greed::Attaches),
+                (LAUNCHER, Greed::Events),
+                (OPS, Greed::Replies),
+                (OPS, Greed::Events),
+                (PLUGIN, Greed::LargeBodies),
+                (PLUGIN, Greed::SlowBodies),
+                (STRANGER, Greed::Connections),
+            ],
+        );
+        let container = Container::named("c-1");
+        let request = request("c-1", container.by_path(), 0);
+        let (started, mut rounds, mut most) = (Instant::now(), 0, 0);
+        while started.elapsed() < SPELL || rounds < 3 {
+            assert_eq!(agent.ask("GET", "/v1/sessions", "").status, 200);
+            agent.apply(&json!({"workspace": [{"name": format!("w-{rounds}")}]}));
+            agent.attach(&request).expect("root's own launcher is served");
+            agent.detach(&request.session_id, true);
+            most = most.max(agent.resident_kib());
+            rounds += 1;
+        }
+        let opened = greedy.opened.load(std::sync::atomic::Ordering::Relaxed);
+        drop(greedy);
+        println!("{rounds} rounds beside {opened} greedy connections, at most {most} KiB");
+        assert!(opened > 1_000, "they were given {opened} connections only");
+        assert!(most < MEMORY_KIB, "{most} KiB");
+    });
+}
+
+fn many_gateways() -> serde_json::Value {
+    let gateways: Vec<_> = (0..1_000)
+        .map(|n| {
+            json!({"name": format!("gateway-{n}"), "provider": "p", "country": "Sweden",
+                "city": "Stockholm", "config": "[Interface]\n[Peer]\nEndpoint = 192.0.2.1:51820\n\
+                PublicKey = AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAE=\nAllowedIPs = 0.0.0.0/0\n"})
+        })
+        .collect();
+    json!({"provider": [{"name": "p", "type": "wireguard"}], "gateway": gateways})
+}
