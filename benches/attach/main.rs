@@ -115,7 +115,8 @@ fn detach(world: &World<'_>, sessions: &[SessionView]) {
 fn report(what: &str, wall: Duration, sessions: &[SessionView]) {
     println!("{what}: {} in {wall:.2?}", sessions.len());
     for (name, of) in STAGES {
-        let mut values: Vec<_> = sessions.iter().map(|s| of(&s.timings_ms)).collect();
+        let mut values: Vec<_> =
+            sessions.iter().map(|s| of(&s.timings_ms.unwrap_or_default())).collect();
         values.sort_by(f64::total_cmp);
         let (p50, p99) = (values[values.len() / 2], values[values.len() * 99 / 100]);
         println!("  {name:<10} p50 {p50:8.2} ms   p99 {p99:8.2} ms");

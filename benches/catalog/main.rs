@@ -87,7 +87,7 @@ fn attaches(world: &World<'_>) {
         asked.subject.groups.push("staff".to_owned());
         let session = world.agent.attach(&asked);
         let session = session.unwrap_or_else(|problem| panic!("attach: {problem:?}"));
-        let select = Duration::from_secs_f64(session.timings_ms.select / 1e3);
+        let select = Duration::from_secs_f64(session.timings_ms.unwrap_or_default().select / 1e3);
         (container, select)
     };
     let (_containers, times): (Vec<_>, Vec<_>) = (0..ATTACHES).map(attach).unzip();

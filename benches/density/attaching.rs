@@ -41,7 +41,8 @@ pub fn detach(world: &World<'_>, sessions: &[SessionView]) {
 impl Attached {
     /// Shows how long it took.
     pub fn report(&self) {
-        let mut totals: Vec<_> = self.sessions.iter().map(|s| s.timings_ms.total).collect();
+        let mut totals: Vec<_> =
+            self.sessions.iter().map(|s| s.timings_ms.unwrap_or_default().total).collect();
         totals.sort_by(f64::total_cmp);
         let at = |percent: usize| totals[(totals.len() * percent / 100).min(totals.len() - 1)];
         println!(

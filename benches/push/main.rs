@@ -71,7 +71,7 @@ fn one(world: &World<'_>, containers: &[Container], other: &Container, snapshot:
         (took, attaching.join().expect("attached"))
     });
     let (asked, lost, longest) = askers.finish();
-    let selects = sessions.iter().map(|session| session.timings_ms.select);
+    let selects = sessions.iter().map(|session| session.timings_ms.unwrap_or_default().select);
     Round {
         took,
         bytes: snapshot.len(),

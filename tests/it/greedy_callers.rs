@@ -5,15 +5,10 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 
 use crate::harness::container::Container;
-use crate::harness::greedy::{Greed, Greedy};
+use crate::harness::greedy::{self, Greedy};
 use crate::harness::lab::in_lab;
 use crate::harness::wireguard_peer::Program;
 use crate::harness::world::{World, request};
-
-const LAUNCHER: u32 = 61_100;
-const OPS: u32 = 61_101;
-const PLUGIN: u32 = 61_102;
-const STRANGER: u32 = 61_103;
 
 /// How long they are greedy.
 const SPELL: Duration = Duration::from_secs(8);
@@ -24,29 +19,10 @@ const MEMORY_KIB: u64 = 150_000;
 fn the_admin_is_heard_and_memory_is_bounded_whatever_others_take() {
     in_lab(|lab| {
         egress_linux::process::raise_nofile_limit().expect("hold many connections");
-        let config = format!(
-            "[api]\ngroup = \"0\"\n[roles.launcher]\nusers = [{LAUNCHER}]\n\
-             [roles.ops]\nusers = [{OPS}]\n[[roles.plugin]]\nusers = [{PLUGIN}]\n\
-             [log]\nlevel = \"warn\"\n"
-        );
-        let world = World::with(lab, 1, Program::WireguardGo, &config);
+        let world = World::with(lab, 1, Program::WireguardGo, &greedy::config());
         let agent = &world.agent;
-        agent.apply(&many_gateways());
-        let greedy = Greedy::start(
-            agent.socket(),
-            &[
-                (LAUNCHER, Greed::Connections),
-                (LAUNCHER, Greed::Heads),
-                (LAUNCHER, Greed::Bodies),
-                (LAUNCHER, Greed::Attaches),
-                (LAUNCHER, Greed::Events),
-                (OPS, Greed::Replies),
-                (OPS, Greed::Events),
-                (PLUGIN, Greed::LargeBodies),
-                (PLUGIN, Greed::SlowBodies),
-                (STRANGER, Greed::Connections),
-            ],
-        );
+        agent.apply(&greedy::catalog());
+        let greedy = Greedy::start(agent.socket());
         let container = Container::named("c-1");
         let request = request("c-1", container.by_path(), 0);
         let (started, mut rounds, mut most) = (Instant::now(), 0, 0);
@@ -64,15 +40,4 @@ fn the_admin_is_heard_and_memory_is_bounded_whatever_others_take() {
         assert!(opened > 1_000, "they were given {opened} connections only");
         assert!(most < MEMORY_KIB, "{most} KiB");
     });
-}
-
-fn many_gateways() -> serde_json::Value {
-    let gateways: Vec<_> = (0..1_000)
-        .map(|n| {
-            json!({"name": format!("gateway-{n}"), "provider": "p", "country": "Sweden",
-                "city": "Stockholm", "config": "[Interface]\n[Peer]\nEndpoint = 192.0.2.1:51820\n\
-                PublicKey = AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAE=\nAllowedIPs = 0.0.0.0/0\n"})
-        })
-        .collect();
-    json!({"provider": [{"name": "p", "type": "wireguard"}], "gateway": gateways})
 }

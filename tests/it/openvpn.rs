@@ -69,7 +69,8 @@ fn a_session_shows_what_the_server_gave() {
         let addresses: Vec<_> = session.addresses.iter().map(ToString::to_string).collect();
         assert!(addresses[0].starts_with("10.8.0.") && addresses[0].ends_with("/24"));
         assert!(addresses[1].starts_with("fd00:8::"), "{addresses:?}");
-        assert!(session.timings_ms.tunnel > 0.0 && session.timings_ms.handshake > 0.0);
+        let took = session.timings_ms.expect("the agent has attached it");
+        assert!(took.tunnel > 0.0 && took.handshake > 0.0, "{took:?}");
         let offers = world.agent.offers("groups=All%20Users");
         assert_eq!(offers.offers[0].health, Health::Up);
         for server in [IpAddr::V4(SERVER_V4), IpAddr::V6(SERVER_V6)] {

@@ -38,6 +38,7 @@ fn traffic_never_stops_while_control_is_killed_and_starts_again() {
             let after = world.agent.session(&before.session_id).expect("adopted");
             assert_eq!(after.state, SessionState::Connected);
             assert_eq!(after.credential_id, before.credential_id);
+            assert_eq!(after.timings_ms, None);
         }
         std::thread::sleep(Duration::from_secs(1));
         for stream in streams {

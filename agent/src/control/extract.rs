@@ -162,7 +162,9 @@ fn expected(lines: &[&HeaderValue]) -> Result<Expected, Refusal> {
             let strong = tag.strip_prefix("W/").unwrap_or(tag);
             let quoted = strong.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
             let quoted = quoted.filter(|text| !text.contains('"'));
-            let version: Option<u64> = quoted.ok_or_else(unreadable)?.parse().ok();
+            let text = quoted.ok_or_else(unreadable)?;
+            // Tags are compared as text: "+7" and "07" are not ours.
+            let version = text.parse().ok().filter(|version: &u64| version.to_string() == text);
             versions.extend(version.filter(|_| strong == tag));
         }
     }

@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, CommandFactory as _, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use egress_core::api::OnSessions;
 use egress_core::catalog::{OnHooks, Owner};
@@ -17,9 +17,14 @@ use super::subject::{SubjectArguments, owner};
 /// Where the agent listens unless `agent.toml` says otherwise.
 const SOCKET: &str = "/run/egress-agent/agent.sock";
 
+/// The heading of the options that every command has.
+pub const GLOBAL: &str = "Global options";
+
 /// Asks this host's egress agent.
 ///
-/// Exit codes: 0 done, 1 refused, 64 used wrongly, 69 no agent.
+/// Exit codes: 0 done, 1 refused, 64 used wrongly, 69 no agent. `exec` ends with its command's
+/// own; with 125 where it failed itself, 126 where the command cannot be run, 127 where there is
+/// none.
 #[derive(Debug, Parser)]
 #[command(name = "egressctl", version, propagate_version = true)]
 pub struct Arguments {
@@ -29,13 +34,15 @@ pub struct Arguments {
         global = true,
         env = "EGRESS_AGENT_SOCKET",
         default_value = SOCKET,
-        value_name = "PATH"
+        value_name = "PATH",
+        help_heading = GLOBAL
     )]
     pub socket: PathBuf,
     #[command(flatten)]
     pub elsewhere: Elsewhere,
     /// How answers are shown.
     #[arg(long, short, global = true, value_enum, default_value_t, value_name = "FORM")]
+    #[arg(help_heading = GLOBAL)]
     pub output: Output,
     #[command(subcommand)]
     pub command: Command,
@@ -49,6 +56,25 @@ pub enum Output {
     Table,
     /// The agent's reply as it came; errors as problem documents.
     Json,
+}
+
+/// What can be understood of a command line that is wrong.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Understood {
+    /// How its failure is shown.
+    pub output: Output,
+    /// It is `exec`'s.
+    pub is_exec: bool,
+}
+
+impl Understood {
+    /// Reads the arguments, the program's name first, as far as that goes.
+    pub fn of(arguments: impl IntoIterator<Item = OsString>) -> Self {
+        let read = Arguments::command().ignore_errors(true).try_get_matches_from(arguments);
+        let output = read.as_ref().ok().and_then(|read| read.get_one("output").copied());
+        let is_exec = read.as_ref().is_ok_and(|read| read.subcommand_name() == Some("exec"));
+        Self { output: output.unwrap_or_default(), is_exec }
+    }
 }
 
 #[derive(Debug, Subcommand)]
@@ -127,6 +153,13 @@ pub enum Command {
     /// The other half of exec, in namespaces of its own
     #[command(hide = true)]
     Inside(Exec),
+}
+
+impl Command {
+    /// Whether its exit code is that of a command it runs.
+    pub fn is_exec(&self) -> bool {
+        matches!(self, Self::Exec(_) | Self::Inside(_))
+    }
 }
 
 #[derive(Debug, Subcommand)]
@@ -401,6 +434,34 @@ mod tests {
         ] {
             assert!(parse(line).is_err(), "{line} was taken");
         }
+    }
+
+    #[test]
+    fn every_help_has_the_global_options_under_a_heading_of_their_own() {
+        let mut commands = vec![Arguments::command()];
+        while let Some(mut command) = commands.pop() {
+            command.build();
+            commands.extend(command.get_subcommands().cloned());
+            for argument in command.get_arguments().filter(|it| it.is_global_set()) {
+                let (name, heading) = (argument.get_id(), argument.get_help_heading());
+                assert_eq!(heading, Some(GLOBAL), "{name} of {}", command.get_name());
+            }
+        }
+    }
+
+    #[test]
+    fn a_wrong_command_line_is_answered_in_the_form_it_asked_for() {
+        let of = |line: &str| {
+            let Understood { output, is_exec } =
+                Understood::of(line.split_whitespace().map(OsString::from));
+            (output, is_exec)
+        };
+        assert_eq!(of("egressctl attach c -o json"), (Output::Json, false));
+        assert_eq!(of("egressctl -o json sessions --no-such"), (Output::Json, false));
+        assert_eq!(of("egressctl attach c"), (Output::Table, false));
+        assert_eq!(of("egressctl exec -g g"), (Output::Table, true));
+        assert_eq!(of("egressctl -o json exec --no-such -- exec"), (Output::Json, true));
+        assert_eq!(of("egressctl"), (Output::Table, false));
     }
 
     #[test]

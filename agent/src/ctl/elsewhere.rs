@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use clap::Args;
 
+use super::arguments::GLOBAL;
 use super::failure::Failure;
 use crate::control::endpoint::{self, Endpoint};
 use crate::telemetry::chain;
@@ -12,16 +13,16 @@ use crate::telemetry::chain;
 #[derive(Debug, Args)]
 pub struct Elsewhere {
     /// An agent over TCP, https://HOST:PORT; comes before the socket
-    #[arg(long, global = true, env = "EGRESS_AGENT_URL", value_name = "URL")]
+    #[arg(long, global = true, help_heading = GLOBAL, env = "EGRESS_AGENT_URL", value_name = "URL")]
     pub url: Option<String>,
     /// The certificate to call it with, in PEM
-    #[arg(long, global = true, env = "EGRESS_AGENT_CERT", value_name = "FILE")]
+    #[arg(long, global = true, help_heading = GLOBAL, env = "EGRESS_AGENT_CERT", value_name = "FILE")]
     pub cert: Option<PathBuf>,
     /// The certificate's key in PEM, of mode 0600
-    #[arg(long, global = true, env = "EGRESS_AGENT_KEY", value_name = "FILE")]
+    #[arg(long, global = true, help_heading = GLOBAL, env = "EGRESS_AGENT_KEY", value_name = "FILE")]
     pub key: Option<PathBuf>,
     /// Certificates in PEM that the agent's must lead to; else the system's
-    #[arg(long, global = true, env = "EGRESS_AGENT_CA", value_name = "FILE")]
+    #[arg(long, global = true, help_heading = GLOBAL, env = "EGRESS_AGENT_CA", value_name = "FILE")]
     pub ca: Option<PathBuf>,
 }
 

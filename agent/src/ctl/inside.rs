@@ -125,7 +125,7 @@ fn become_command(exec: &Exec, environment: BTreeMap<String, String>) -> Failure
         return Failure::Usage("say which command to run, after --".to_owned());
     };
     let error = Command::new(program).args(arguments).envs(environment).exec();
-    Failure::system(format!("run {}", program.display()), error)
+    Failure::Run { program: program.display().to_string(), source: error }
 }
 
 #[cfg(test)]

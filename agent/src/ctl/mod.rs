@@ -1,6 +1,7 @@
 //! `egressctl`: asks the agent, and says in words or JSON what it answered.
 //!
-//! Exit codes: 0 done, 1 refused, 64 used wrongly, 69 no agent; `exec` has its command's own.
+//! Exit codes: 0 done, 1 refused, 64 used wrongly, 69 no agent; `exec` has its command's own, and
+//! 125 for its own failures, 126 and 127 where its command cannot be run.
 
 mod arguments;
 mod ask;
@@ -30,7 +31,7 @@ use clap::Parser;
 use clap::error::ErrorKind;
 use egress_core::catalog::RecordKind;
 
-use self::arguments::{Arguments, Command};
+use self::arguments::{Arguments, Command, Output, Understood};
 use self::failure::Failure;
 use self::screen::Screen;
 use crate::control::client::Client;
@@ -42,11 +43,12 @@ pub fn main() -> ExitCode {
         Err(error) => return misused(&error),
     };
     let screen = Screen::new(arguments.output);
+    let is_exec = arguments.command.is_exec();
     match carry_out(arguments, screen) {
         Ok(code) => code,
         Err(failure) => {
             screen.complain(&failure);
-            failure.exit_code()
+            if is_exec { failure.exec_exit_code() } else { failure.exit_code() }
         }
     }
 }
@@ -54,15 +56,24 @@ pub fn main() -> ExitCode {
 fn misused(error: &clap::Error) -> ExitCode {
     // Help and version are asked for, and go to standard output.
     let asked = matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion);
-    // Nobody is left to tell when this fails.
-    let _ = error.print();
-    if asked { ExitCode::SUCCESS } else { ExitCode::from(failure::USAGE) }
+    let understood = Understood::of(std::env::args_os());
+    if asked || understood.output == Output::Table {
+        // Nobody is left to tell when this fails.
+        let _ = error.print();
+    } else {
+        let why = error.render().to_string();
+        Screen::new(understood.output).complain(&Failure::Usage(why.trim_end().to_owned()));
+    }
+    match (asked, understood.is_exec) {
+        (true, _) => ExitCode::SUCCESS,
+        (false, true) => Failure::Usage(String::new()).exec_exit_code(),
+        (false, false) => ExitCode::from(failure::USAGE),
+    }
 }
 
 fn carry_out(arguments: Arguments, screen: Screen) -> Result<ExitCode, Failure> {
     let client = Client::of(arguments.elsewhere.or(&arguments.socket)?);
-    let is_exec = matches!(arguments.command, Command::Exec(_) | Command::Inside(_));
-    if is_exec && arguments.elsewhere.url.is_some() {
+    if arguments.command.is_exec() && arguments.elsewhere.url.is_some() {
         let why = "exec runs beside the agent that it asks: use its socket, without --url and \
                    EGRESS_AGENT_URL";
         return Err(Failure::Usage(why.to_owned()));

@@ -57,9 +57,12 @@ impl Screen {
     #[expect(clippy::unused_self, reason = "whoever prints has been handed the screen")]
     pub fn print(self, text: &str) -> Result<(), Failure> {
         let mut out = io::stdout().lock();
-        out.write_all(text.as_bytes())
-            .and_then(|()| out.flush())
-            .map_err(|source| Failure::system("write to standard output", source))
+        out.write_all(text.as_bytes()).and_then(|()| out.flush()).map_err(|source| {
+            match source.kind() {
+                io::ErrorKind::BrokenPipe => Failure::PipeClosed,
+                _ => Failure::system("write to standard output", source),
+            }
+        })
     }
 
     /// Warnings and notes beside an answer.
@@ -72,6 +75,7 @@ impl Screen {
     /// Why there is no answer.
     pub fn complain(self, failure: &Failure) {
         match self.output {
+            Output::Table | Output::Json if matches!(failure, Failure::PipeClosed) => {}
             Output::Table => say(&failure.text()),
             Output::Json => {
                 let problem = serde_json::to_string_pretty(&failure.problem());

@@ -5,7 +5,7 @@ use std::fmt::Display;
 use comfy_table::{Table, presets};
 use egress_core::api::{
     AffectedSessions, ApplyReport, ConnectionList, Event, GatewayView, Health, OfferList, Reason,
-    SessionList, SessionView,
+    SessionList, SessionView, Timings,
 };
 use serde::Serialize;
 
@@ -38,7 +38,6 @@ pub fn session(session: &SessionView) -> String {
     let gateway = |gateway: &GatewayView| {
         format!("{} {} {}", gateway_name(gateway), gateway.city, gateway.country)
     };
-    let timings = &session.timings_ms;
     let fields = [
         ("session", session.session_id.to_string()),
         ("state", session.state.as_str().to_owned()),
@@ -50,18 +49,7 @@ pub fn session(session: &SessionView) -> String {
         ("search", words(&session.search)),
         ("mtu", session.mtu.map(|mtu| mtu.to_string()).unwrap_or_default()),
         ("stale credential", if session.stale_credential { "yes" } else { "" }.to_owned()),
-        (
-            "milliseconds",
-            format!(
-                "seal {:.1}, select {:.1}, tunnel {:.1}, handshake {:.1}, open {:.1}, total {:.1}",
-                timings.seal,
-                timings.select,
-                timings.tunnel,
-                timings.handshake,
-                timings.open,
-                timings.total,
-            ),
-        ),
+        ("milliseconds", session.timings_ms.as_ref().map(milliseconds).unwrap_or_default()),
     ];
     let mut table = blank();
     for (name, value) in fields {
@@ -70,6 +58,14 @@ pub fn session(session: &SessionView) -> String {
         }
     }
     finish(&table)
+}
+
+fn milliseconds(timings: &Timings) -> String {
+    let Timings { seal, select, tunnel, handshake, open, total } = timings;
+    format!(
+        "seal {seal:.1}, select {select:.1}, tunnel {tunnel:.1}, handshake {handshake:.1}, \
+         open {open:.1}, total {total:.1}"
+    )
 }
 
 /// The launch menu, and below it what is hidden, when that was asked for.

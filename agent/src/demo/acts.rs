@@ -97,7 +97,7 @@ impl Scene {
             deadline_ms: DEADLINE_DEFAULT_MS,
             challenge_response: None,
         })?;
-        let took = session.timings_ms;
+        let took = session.timings_ms.unwrap_or_default();
         screen::title("The container is attached");
         screen::line("state", session.state.as_str());
         screen::line("seal closed and checked", milliseconds(took.seal));

@@ -34,7 +34,8 @@ pub struct Driver {
     commands_rx: mpsc::Receiver<Command>,
     status_tx: watch::Sender<Status>,
     refusal: Option<Refusal>,
-    accepted: Instant,
+    /// When the attach came, where that was in this life of the agent.
+    accepted: Option<Instant>,
 }
 
 impl Driver {
@@ -56,7 +57,7 @@ impl Driver {
             commands_rx,
             status_tx,
             refusal: None,
-            accepted: Instant::now(),
+            accepted: None,
         })
     }
 
@@ -72,7 +73,7 @@ impl Driver {
         let deadline = Duration::from_millis(self.hands.row.request.deadline_ms);
         // What comes after the tunnel takes a moment too.
         self.hands.answer_by = Some(accepted + deadline * 19 / 20);
-        self.accepted = accepted;
+        self.accepted = Some(accepted);
         self
     }
 
@@ -277,8 +278,8 @@ impl Driver {
     fn settle_accounts(&mut self, was: SessionState) {
         let attached =
             was == SessionState::Connecting && self.hands.row.state == SessionState::Connected;
-        if attached {
-            self.hands.timings.total = self.accepted.elapsed().as_secs_f64() * 1e3;
+        if let Some(accepted) = self.accepted.filter(|_| attached) {
+            self.hands.timings.total = accepted.elapsed().as_secs_f64() * 1e3;
             self.hands.shell.metrics.attached(&self.hands.timings);
         }
         if self.hands.row.state != SessionState::Connecting && self.machine.deadline().is_none() {
@@ -321,7 +322,8 @@ impl Driver {
             Some(refusal) if refusal.code == reason.code => refusal.clone(),
             _ => Refusal::new(reason.code, reason.detail.clone()),
         });
-        let view = view::view(&self.hands.row, self.hands.gateway.as_ref(), self.hands.timings);
+        let timings = self.accepted.map(|_| self.hands.timings);
+        let view = view::view(&self.hands.row, self.hands.gateway.as_ref(), timings);
         let SessionRow { gateway, secret_version, .. } = self.hands.row;
         self.status_tx.send_replace(Status { view, gateway, secret_version, refusal });
     }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use egress_core::api::{AttachRequest, Code, Refusal, SessionState, SessionView, Timings};
+use egress_core::api::{AttachRequest, Code, Refusal, SessionState, SessionView};
 use egress_core::id::{GatewayId, SessionId};
 use egress_core::session::Machine;
 use egress_linux::netns::Netns;
@@ -264,7 +264,7 @@ impl Manager {
     pub(super) fn resume(&self, row: SessionRow, netns: &Netns, machine: Machine) {
         let shell = Arc::clone(&self.0.shell);
         let gateway = row.gateway.and_then(|id| prepare::gateway_view(&shell.store.catalog(), id));
-        let shown = view(&row, gateway.as_ref(), Timings::default());
+        let shown = view(&row, gateway.as_ref(), None);
         let Seat { lifeline, commands_rx, status_tx } =
             Seat::new(shown, row.gateway, row.secret_version);
         if let Err(error) = shell.deaths.watch(netns, &row.found_by, lifeline.commands_tx.clone()) {
@@ -431,7 +431,7 @@ fn blank_view(request: &AttachRequest) -> SessionView {
         search: Vec::new(),
         mtu: None,
         environment: BTreeMap::new(),
-        timings_ms: Timings::default(),
+        timings_ms: None,
         created_at: 0,
     }
 }

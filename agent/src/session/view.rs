@@ -7,7 +7,11 @@ use egress_core::api::{GatewayView, SessionView, Timings};
 use crate::store::SessionRow;
 
 /// The view of a row.
-pub fn view(row: &SessionRow, gateway: Option<&GatewayView>, timings: Timings) -> SessionView {
+pub fn view(
+    row: &SessionRow,
+    gateway: Option<&GatewayView>,
+    timings: Option<Timings>,
+) -> SessionView {
     SessionView {
         session_id: row.id().clone(),
         state: row.state,

@@ -10,16 +10,57 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use rustix::thread::set_thread_res_uid;
+use serde_json::{Value, json};
 use socket2::{Domain, SockAddr, Socket, Type};
+
+const LAUNCHER: u32 = 61_100;
+const OPS: u32 = 61_101;
+const PLUGIN: u32 = 61_102;
+const STRANGER: u32 = 61_103;
+
+/// Who takes what.
+const CALLERS: [(u32, Greed); 10] = [
+    (LAUNCHER, Greed::Connections),
+    (LAUNCHER, Greed::Heads),
+    (LAUNCHER, Greed::Bodies),
+    (LAUNCHER, Greed::Attaches),
+    (LAUNCHER, Greed::Events),
+    (OPS, Greed::Replies),
+    (OPS, Greed::Events),
+    (PLUGIN, Greed::LargeBodies),
+    (PLUGIN, Greed::SlowBodies),
+    (STRANGER, Greed::Connections),
+];
 
 /// More connections than any caller gets.
 const HELD: usize = 1_100;
 /// How long one may keep us from the next.
 const PATIENCE: Duration = Duration::from_millis(100);
 
+/// The roles of greedy callers, as lines of `agent.toml`. Root stays admin.
+pub fn config() -> String {
+    format!(
+        "[api]\ngroup = \"0\"\n[roles.launcher]\nusers = [{LAUNCHER}]\n\
+         [roles.ops]\nusers = [{OPS}]\n[[roles.plugin]]\nusers = [{PLUGIN}]\n\
+         [log]\nlevel = \"warn\"\n"
+    )
+}
+
+/// A catalog whose list is worth taking.
+pub fn catalog() -> Value {
+    let gateways: Vec<_> = (0..1_000)
+        .map(|n| {
+            json!({"name": format!("gateway-{n}"), "provider": "p", "country": "Sweden",
+                "city": "Stockholm", "config": "[Interface]\n[Peer]\nEndpoint = 192.0.2.1:51820\n\
+                PublicKey = AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAE=\nAllowedIPs = 0.0.0.0/0\n"})
+        })
+        .collect();
+    json!({"provider": [{"name": "p", "type": "wireguard"}], "gateway": gateways})
+}
+
 /// What somebody takes as much of as there is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Greed {
+enum Greed {
     /// Connections that say nothing.
     Connections,
     /// Heads that do not end.
@@ -47,12 +88,11 @@ pub struct Greedy {
 }
 
 impl Greedy {
-    /// Starts one caller for each pair: a user of this host, and what it wants.
-    pub fn start(socket: &Path, wanted: &[(u32, Greed)]) -> Self {
+    /// Starts them all. The agent must have been started with [`config`].
+    pub fn start(socket: &Path) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
         let opened = Arc::new(AtomicU64::new(0));
-        let callers = wanted.iter().map(|(user, greed)| {
-            let (user, greed) = (*user, *greed);
+        let callers = CALLERS.map(|(user, greed)| {
             let (socket, stop, opened) = (socket.to_owned(), stop.clone(), opened.clone());
             thread::spawn(move || {
                 // The thread alone: the kernel tells the agent whose it is.
@@ -61,8 +101,7 @@ impl Greedy {
                 take_all(greed, &socket, &stop, &opened);
             })
         });
-        let callers = callers.collect();
-        Self { stop, opened, callers }
+        Self { stop, opened, callers: callers.into() }
     }
 }
 

@@ -115,6 +115,8 @@ pub enum Code {
     OpenvpnFailed,
     /// The agent was restarted and is bringing the tunnel up again.
     AgentRestarted,
+    /// No agent answers. A client says it; no agent does.
+    NoAgent,
     /// A fault of the agent's own; its log has more.
     Internal,
 }
@@ -176,6 +178,7 @@ impl Code {
             Self::OpenvpnTooOld => "openvpn_too_old",
             Self::OpenvpnFailed => "openvpn_failed",
             Self::AgentRestarted => "agent_restarted",
+            Self::NoAgent => "no_agent",
             Self::Internal => "internal",
         }
     }
@@ -223,6 +226,7 @@ impl Code {
             | Self::StoreUnavailable
             | Self::DataplaneUnavailable
             | Self::ShuttingDown
+            | Self::NoAgent
             | Self::OpenvpnMissing
             | Self::OpenvpnTooOld
             | Self::AgentRestarted => 503,

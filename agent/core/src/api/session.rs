@@ -95,8 +95,9 @@ pub struct SessionView {
     pub mtu: Option<u16>,
     /// Variables for the container that say where its traffic comes out.
     pub environment: BTreeMap<String, String>,
-    /// How long each step of the attach took.
-    pub timings_ms: Timings,
+    /// How long each step of the attach took; absent where the agent has been restarted since.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timings_ms: Option<Timings>,
     /// Seconds since the epoch at which the attach was accepted.
     pub created_at: u64,
 }

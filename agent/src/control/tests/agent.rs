@@ -436,7 +436,7 @@ fn session_view(request: &AttachRequest) -> SessionView {
         search: vec!["example.org".into()],
         mtu: Some(1_420),
         environment: BTreeMap::from([("EGRESS_GATEWAY_CITY".into(), "Malmö".into())]),
-        timings_ms: Timings { seal: 1.0, total: 9.5, ..Timings::default() },
+        timings_ms: Some(Timings { seal: 1.0, total: 9.5, ..Timings::default() }),
         created_at: 1_700_000_000,
     }
 }

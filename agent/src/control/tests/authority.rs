@@ -17,6 +17,8 @@ pub enum Usage {
     Server,
     /// To call with.
     Client,
+    /// For no stated purpose.
+    Nothing,
 }
 
 /// Signs certificates.
@@ -64,10 +66,11 @@ impl Authority {
         let names = if usage == Usage::Server { names } else { Vec::new() };
         let mut params = CertificateParams::new(names).expect("these are names");
         params.distinguished_name.push(DnType::CommonName, name);
-        params.extended_key_usages = vec![match usage {
-            Usage::Server => ExtendedKeyUsagePurpose::ServerAuth,
-            Usage::Client => ExtendedKeyUsagePurpose::ClientAuth,
-        }];
+        params.extended_key_usages = match usage {
+            Usage::Server => vec![ExtendedKeyUsagePurpose::ServerAuth],
+            Usage::Client => vec![ExtendedKeyUsagePurpose::ClientAuth],
+            Usage::Nothing => Vec::new(),
+        };
         (params.not_before, params.not_after) = (begin.into(), end.into());
         let key = KeyPair::generate().expect("make a key");
         let certificate = params.signed_by(&key, &self.0).expect("sign a certificate");

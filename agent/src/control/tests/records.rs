@@ -86,7 +86,7 @@ async fn a_change_without_if_match_is_refused_and_one_for_another_version_too() 
         }
     }
     assert_eq!(lab.agent.asked(), Vec::<String>::new());
-    for other in ["\"6\"", "W/\"7\"", "\"seven\"", "\"1\", \"2\""] {
+    for other in ["\"6\"", "\"+7\"", "\"07\"", "W/\"7\"", "\"seven\"", "\"1\", \"2\""] {
         let reply = send(&lab, "PATCH", &path, other, "{}").await;
         assert_eq!(
             (reply.status, reply.problem().code),

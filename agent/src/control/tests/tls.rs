@@ -58,12 +58,14 @@ async fn nobody_gets_through_without_a_good_certificate() {
     let expired = ours.issue_for(Usage::Client, "caller", now - 2 * HOUR, now - HOUR);
     let early = ours.issue_for(Usage::Client, "caller", now + HOUR, now + 2 * HOUR);
     let (foreign, server) = (other.issue(Usage::Client, "caller"), lab.certificate.clone());
+    let aimless = lab.authority.issue(Usage::Nothing, "caller");
     for (reason, certificate, count) in [
         ("no_certificate", None, 1),
         ("expired", Some(&expired), 1),
         ("expired", Some(&early), 2),
         ("bad_certificate", Some(&foreign), 1),
         ("bad_certificate", Some(&server), 2),
+        ("bad_certificate", Some(&aimless), 3),
     ] {
         let reply = lab.visit(Visitor::new(ours, certificate)).await;
         assert!(reply.is_empty(), "{reason}: {}", String::from_utf8_lossy(&reply));

@@ -88,6 +88,9 @@ async fn shake_hands(
     let certificates = stream.get_ref().1.peer_certificates().unwrap_or_default();
     let presented = certificates.first().ok_or(Stranger::NoCertificate)?;
     let presented = Presented::read(presented).map_err(|_| Stranger::BadCertificate)?;
+    if !presented.for_clients {
+        return Err(Stranger::BadCertificate);
+    }
     let left = time_left(presented.expiry).ok_or(Stranger::Expired)?;
     let standing = roles.of_certificate(&presented.names);
     let Presented { names, fingerprint, .. } = presented;

@@ -25,6 +25,9 @@ pub(super) struct Presented {
     pub fingerprint: String,
     /// Its last second, since the epoch.
     pub expiry: i64,
+    /// Its extended key usage names client authentication (RFC 5280, 4.2.1.12). rustls also takes a
+    /// certificate that names no usage at all.
+    pub for_clients: bool,
 }
 
 impl Presented {
@@ -35,6 +38,7 @@ impl Presented {
             names: names(&parsed)?,
             fingerprint: hexadecimal(&Sha256::digest(certificate)),
             expiry: parsed.validity().not_after.timestamp(),
+            for_clients: for_clients(&parsed)?,
         })
     }
 }
@@ -58,6 +62,11 @@ fn names(certificate: &X509Certificate<'_>) -> Result<BTreeSet<CertificateName>,
         | GeneralName::Invalid(..) => None,
     }));
     Ok(names)
+}
+
+fn for_clients(certificate: &X509Certificate<'_>) -> Result<bool, Unreadable> {
+    let usage = certificate.extended_key_usage().map_err(|_| Unreadable)?;
+    Ok(usage.is_some_and(|usage| usage.value.client_auth))
 }
 
 fn hexadecimal(bytes: &[u8]) -> String {
