@@ -3,6 +3,7 @@
 //! The label `session` stands only on what ends with its session, and is bounded by
 //! `sessions.limit`; all other labels are enums or ids of the catalog.
 
+mod info;
 mod process;
 
 use std::collections::BTreeMap;
@@ -17,6 +18,7 @@ use prometheus::{
     IntGaugeVec, Opts, Registry, TextEncoder,
 };
 
+pub use self::info::Info;
 use self::process::ProcessMetrics;
 
 /// Milliseconds to minutes: where an attach's steps lie.
@@ -69,6 +71,8 @@ pub struct Metrics {
     pub tls_rejected: IntGauge,
     /// Connections over TCP that never became callers, by reason.
     pub tls_refused: IntCounterVec,
+    /// Names for ids.
+    pub info: Info,
     sessions: IntGaugeVec,
     attach_seconds: HistogramVec,
     handshake_age: GaugeVec,
@@ -151,6 +155,7 @@ impl Metrics {
             control: ProcessMetrics::new("process"),
             dataplane: ProcessMetrics::new("egress_dataplane"),
             dataplane_pid: Arc::default(),
+            info: Info::new(),
             seen: Arc::default(),
             registry,
         };
@@ -159,6 +164,7 @@ impl Metrics {
     }
 
     fn register(&self) {
+        self.info.register(&self.registry);
         let build = gauges("build_info", "The agent's version.", &["version"]);
         build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
         let Self { refusals, reconnects, dataplane_restarts, sessions, .. } = self;
@@ -403,8 +409,10 @@ mod tests {
     fn connections_over_their_limit_show_and_removed_credentials_do_not() {
         let metrics = Metrics::new();
         metrics.count_connections(&over_limit());
+        metrics.info.name_credentials(&over_limit());
         let text = metrics.text();
         for line in [
+            r#"egress_credential_info{credential="01010101-0101-0101-0101-010101010101",name="ann",provider="nordic"} 1"#,
             r#"egress_credential_in_use{credential="01010101-0101-0101-0101-010101010101"} 3"#,
             r#"egress_credential_limit{credential="01010101-0101-0101-0101-010101010101"} 2"#,
             r#"egress_account_in_use{account="team",provider="02020202-0202-0202-0202-020202020202"} 3"#,
@@ -413,6 +421,7 @@ mod tests {
             assert!(text.contains(line), "{line} is not in {text}");
         }
         metrics.count_connections(&ConnectionList::default());
+        metrics.info.name_credentials(&ConnectionList::default());
         assert!(!metrics.text().contains("credential=\""));
     }
 

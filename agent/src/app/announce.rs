@@ -88,7 +88,7 @@ mod tests {
 
     async fn next(reader: &mut Subscription) -> Event {
         let next = tokio::time::timeout(Duration::from_secs(20), reader.next());
-        next.await.expect("an event is told").event
+        next.await.expect("an event is told").event.event
     }
 
     #[tokio::test]

@@ -215,24 +215,24 @@ impl Call {
     /// Whether anything may stand behind its path's question mark.
     pub fn takes_a_query(self) -> bool {
         match self {
-            Self::Detach
+            Self::Sessions
+            | Self::Detach
             | Self::Offers
             | Self::Apply
             | Self::Push
             | Self::ResolveGateway
-            | Self::Update(_)
-            | Self::Delete(_) => true,
-            Self::Attach
-            | Self::Sessions
-            | Self::Session
-            | Self::Connections
-            | Self::Traffic
-            | Self::Events
             | Self::Providers
             | Self::Gateways
             | Self::Mappings
             | Self::Credentials
             | Self::Workspaces
+            | Self::Update(_)
+            | Self::Delete(_) => true,
+            Self::Attach
+            | Self::Session
+            | Self::Connections
+            | Self::Traffic
+            | Self::Events
             | Self::BackupStore
             | Self::RotateKey
             | Self::Create(_)

@@ -1,5 +1,7 @@
 //! A client of the API: one connection a call.
 
+mod filter;
+
 use std::io;
 use std::path::Path;
 use std::time::Duration;
@@ -7,10 +9,10 @@ use std::time::Duration;
 use axum::http::{Method, Request, StatusCode, header};
 use bytes::Bytes;
 use egress_core::api::{
-    ApplyReport, AttachRequest, BODY_MAX, CATALOG_BODY_MAX, ConnectionList, CredentialList, Event,
+    ApplyReport, AttachRequest, BODY_MAX, CATALOG_BODY_MAX, ConnectionList, CredentialList,
     GatewayList, GatewayRef, KeyRotation, MappingList, OfferList, OnSessions, Problem,
-    ProviderList, PushReport, Removed, SessionList, SessionView, TrafficList, WorkspaceList,
-    Written,
+    ProviderList, PushReport, Removed, SessionList, SessionView, TimedEvent, TrafficList,
+    WorkspaceList, Written,
 };
 use egress_core::catalog::{RecordId, RecordKind, Subject};
 use egress_core::id::{GatewayId, ProviderId, SessionId};
@@ -24,6 +26,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio_rustls::rustls;
 
+pub use self::filter::Filter;
 use super::agent::{ApplyMode, Attached, DeleteMode, Fields};
 use super::calls::Call;
 use super::endpoint::Endpoint;
@@ -152,6 +155,11 @@ impl Client {
         self.get(format!("/v1/sessions/{id}")).await
     }
 
+    /// The sessions that a filter leaves, by the parameters of `GET /v1/sessions`.
+    pub async fn sessions_where(&self, filter: &Filter) -> Result<SessionList, Error> {
+        self.get(filter.target("/v1/sessions")).await
+    }
+
     /// Every session.
     pub async fn sessions(&self) -> Result<SessionList, Error> {
         self.get("/v1/sessions".to_owned()).await
@@ -169,10 +177,8 @@ impl Client {
 
     /// The gateway meant by an id, `provider/name` or a unique name.
     pub async fn gateway_by_name(&self, name: &str) -> Result<GatewayId, Error> {
-        let mut query = form_urlencoded::Serializer::new(String::new());
-        query.append_pair("name", name);
-        let found: GatewayRef =
-            self.get(format!("/v1/gateways:resolve?{}", query.finish())).await?;
+        let asked = Filter::default().with("name", Some(name));
+        let found: GatewayRef = self.get(asked.target("/v1/gateways:resolve")).await?;
         Ok(found.id)
     }
 
@@ -261,8 +267,12 @@ impl Client {
     }
 
     /// Every record of a kind, as the agent lists it.
-    pub async fn records<T: DeserializeOwned>(&self, kind: RecordKind) -> Result<T, Error> {
-        self.get(Call::Create(kind).path().to_owned()).await
+    pub async fn records<T: DeserializeOwned>(
+        &self,
+        kind: RecordKind,
+        filter: &Filter,
+    ) -> Result<T, Error> {
+        self.get(filter.target(Call::Create(kind).path())).await
     }
 
     /// Makes a record of these fields.
@@ -482,6 +492,6 @@ fn numbered(
     event: &eventsource_stream::Event,
 ) -> Result<Numbered, Box<dyn std::error::Error + Send + Sync>> {
     let id = event.id.parse()?;
-    let event: Event = serde_json::from_str(&event.data)?;
+    let event: TimedEvent = serde_json::from_str(&event.data)?;
     Ok(Numbered { id, event })
 }

@@ -4,9 +4,9 @@ mod records;
 mod refusals;
 
 use egress_core::api::{
-    ApplyReport, AttachRequest, ConnectionList, CredentialList, CredentialRecord, Event,
-    GatewayList, GatewayRecord, GatewayRef, KeyRotation, MappingList, MappingRecord, OfferList,
-    Problem, ProviderList, ProviderRecord, PushReport, Removed, SessionList, SessionView,
+    ApplyReport, AttachRequest, ConnectionList, CredentialList, CredentialRecord, GatewayList,
+    GatewayRecord, GatewayRef, KeyRotation, MappingList, MappingRecord, OfferList, Problem,
+    ProviderList, ProviderRecord, PushReport, Removed, SessionList, SessionView, TimedEvent,
     TrafficList, WorkspaceList, WorkspaceRecord, Written,
 };
 use egress_core::catalog::{Document, RecordKind, Snapshot};
@@ -21,7 +21,10 @@ use utoipa::openapi::{
 use utoipa::{IntoParams, OpenApi as _};
 
 use super::calls::Call;
-use super::queries::{ApplyQuery, DetachQuery, OffersQuery, PushQuery, ResolveQuery};
+use super::queries::{
+    ApplyQuery, DetachQuery, GatewaysQuery, OfProviderQuery, OffersQuery, PageQuery, PushQuery,
+    ResolveQuery, SessionsQuery,
+};
 use super::store;
 
 #[derive(utoipa::OpenApi)]
@@ -41,7 +44,6 @@ use super::store;
         ConnectionList,
         CredentialList,
         Document,
-        Event,
         GatewayList,
         GatewayRef,
         KeyRotation,
@@ -54,6 +56,7 @@ use super::store;
         SessionList,
         SessionView,
         Snapshot,
+        TimedEvent,
         TrafficList,
         WorkspaceList,
         Written<CredentialRecord>,
@@ -209,6 +212,10 @@ fn parameters(call: Call) -> Vec<Parameter> {
         Call::Push => {
             [vec![records::key(RecordKind::Provider)], PushQuery::into_params(in_query)].concat()
         }
+        Call::Sessions => SessionsQuery::into_params(in_query),
+        Call::Gateways => GatewaysQuery::into_params(in_query),
+        Call::Mappings | Call::Credentials => OfProviderQuery::into_params(in_query),
+        Call::Providers | Call::Workspaces => PageQuery::into_params(in_query),
         Call::ResolveGateway => ResolveQuery::into_params(in_query),
         Call::Events => vec![last_event_id()],
         Call::Record(kind) => vec![records::key(kind)],
@@ -216,14 +223,8 @@ fn parameters(call: Call) -> Vec<Parameter> {
         Call::Delete(kind) => records::delete_parameters(kind),
         Call::Create(_)
         | Call::Attach
-        | Call::Sessions
         | Call::Connections
         | Call::Traffic
-        | Call::Providers
-        | Call::Gateways
-        | Call::Mappings
-        | Call::Credentials
-        | Call::Workspaces
         | Call::BackupStore
         | Call::RotateKey
         | Call::Openapi => Vec::new(),
@@ -288,7 +289,7 @@ fn reply(call: Call) -> Option<&'static str> {
         Call::Offers => Some("OfferList"),
         Call::Connections => Some("ConnectionList"),
         Call::Traffic => Some("TrafficList"),
-        Call::Events => Some("Event"),
+        Call::Events => Some("TimedEvent"),
         Call::Apply => Some("ApplyReport"),
         Call::Push => Some("PushReport"),
         Call::ResolveGateway => Some("GatewayRef"),

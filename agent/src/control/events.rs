@@ -2,9 +2,9 @@
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use egress_core::api::Event;
+use egress_core::api::{Event, TimedEvent};
 use tokio::sync::watch;
 
 /// How many events are kept for those who come back.
@@ -28,7 +28,7 @@ struct Shared {
 struct Ring {
     /// The id that the next event gets.
     next_id: u64,
-    kept: VecDeque<Event>,
+    kept: VecDeque<TimedEvent>,
 }
 
 impl Ring {
@@ -41,8 +41,7 @@ impl Default for Events {
     /// An empty ring whose ids start at the wall clock's microseconds, so that an id of the
     /// agent's former life is too old in this one.
     fn default() -> Self {
-        let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        Self::starting_at(u64::try_from(since_epoch.as_micros()).unwrap_or(1).max(1))
+        Self::starting_at(u64::try_from(since_epoch().as_micros()).unwrap_or(1).max(1))
     }
 }
 
@@ -56,6 +55,7 @@ impl Events {
 
     /// Tells everybody. Never waits, whoever listens.
     pub fn publish(&self, event: Event) {
+        let event = TimedEvent { at_ms: now_ms(), event };
         let mut ring = self.0.ring.lock().unwrap_or_else(PoisonError::into_inner);
         if ring.kept.len() == KEPT {
             ring.kept.pop_front();
@@ -81,8 +81,16 @@ impl Events {
 pub struct Numbered {
     /// Hand it to [`Events::subscribe`] to go on after this event.
     pub id: u64,
-    /// What happened.
-    pub event: Event,
+    /// What happened, and when.
+    pub event: TimedEvent,
+}
+
+fn now_ms() -> u64 {
+    u64::try_from(since_epoch().as_millis()).unwrap_or(u64::MAX)
+}
+
+fn since_epoch() -> Duration {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
 }
 
 /// One reader's place in the ring.
@@ -111,7 +119,8 @@ impl Subscription {
         let oldest_id = ring.oldest_id();
         let missed = self.next_id < oldest_id || self.next_id > ring.next_id;
         let numbered = if missed {
-            Numbered { id: oldest_id - 1, event: Event::Reset }
+            let event = TimedEvent { at_ms: now_ms(), event: Event::Reset };
+            Numbered { id: oldest_id - 1, event }
         } else {
             let place = usize::try_from(self.next_id - oldest_id).ok()?;
             Numbered { id: self.next_id, event: ring.kept.get(place)?.clone() }
@@ -123,12 +132,15 @@ impl Subscription {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     fn changed(changed: u32) -> Event {
         Event::Catalog { changed }
+    }
+
+    async fn next(subscription: &mut Subscription) -> (u64, Event) {
+        let Numbered { id, event } = subscription.next().await;
+        (id, event.event)
     }
 
     async fn nothing_follows(subscription: &mut Subscription) -> bool {
@@ -142,7 +154,7 @@ mod tests {
         let mut reader = events.subscribe(None);
         assert!(nothing_follows(&mut reader).await);
         events.publish(changed(2));
-        assert_eq!(reader.next().await, Numbered { id: 8, event: changed(2) });
+        assert_eq!(next(&mut reader).await, (8, changed(2)));
     }
 
     #[tokio::test]
@@ -162,8 +174,8 @@ mod tests {
             events.publish(changed(n));
         }
         let mut reader = events.subscribe(Some(3));
-        assert_eq!(reader.next().await, Numbered { id: 4, event: changed(4) });
-        assert_eq!(reader.next().await, Numbered { id: 5, event: changed(5) });
+        assert_eq!(next(&mut reader).await, (4, changed(4)));
+        assert_eq!(next(&mut reader).await, (5, changed(5)));
         assert!(nothing_follows(&mut reader).await);
     }
 
@@ -175,10 +187,10 @@ mod tests {
             events.publish(changed(n));
         }
         let mut edge = events.subscribe(Some(2));
-        assert_eq!(edge.next().await, Numbered { id: 3, event: changed(3) });
+        assert_eq!(next(&mut edge).await, (3, changed(3)));
         let mut late = events.subscribe(Some(1));
-        assert_eq!(late.next().await, Numbered { id: 2, event: Event::Reset });
-        assert_eq!(late.next().await, Numbered { id: 3, event: changed(3) });
+        assert_eq!(next(&mut late).await, (2, Event::Reset));
+        assert_eq!(next(&mut late).await, (3, changed(3)));
     }
 
     #[tokio::test]
@@ -187,8 +199,8 @@ mod tests {
         events.publish(changed(1));
         for foreign in [0, 7, 998, 1_001, u64::MAX] {
             let mut reader = events.subscribe(Some(foreign));
-            assert_eq!(reader.next().await.event, Event::Reset, "after {foreign}");
-            assert_eq!(reader.next().await, Numbered { id: 1_000, event: changed(1) });
+            assert_eq!(reader.next().await.event.event, Event::Reset, "after {foreign}");
+            assert_eq!(next(&mut reader).await, (1_000, changed(1)));
         }
     }
 
@@ -199,7 +211,7 @@ mod tests {
         for n in 0..=u32::try_from(KEPT).unwrap() {
             events.publish(changed(n));
         }
-        assert_eq!(slow.next().await.event, Event::Reset);
+        assert_eq!(slow.next().await.event.event, Event::Reset);
         assert_eq!(slow.next().await.id, 2);
     }
 }

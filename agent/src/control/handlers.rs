@@ -8,9 +8,8 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
 use egress_core::api::{
-    ApplyReport, AttachRequest, Code, ConnectionList, CredentialList, DEADLINE_MAX_MS, GatewayList,
-    GatewayRef, MappingList, ProviderList, Refusal, SessionList, SessionView, TrafficList,
-    WorkspaceList,
+    ApplyReport, AttachRequest, Code, ConnectionList, DEADLINE_MAX_MS, GatewayRef, Refusal,
+    SessionView, TrafficList,
 };
 use serde_json::{Map, Value};
 use utoipa::openapi::OpenApi;
@@ -25,7 +24,7 @@ use super::problem::Rejection;
 use super::queries::{ApplyQuery, DetachQuery, OffersQuery, ResolveQuery};
 use super::shared::Shared;
 
-type Reply<T> = Result<Json<T>, Rejection>;
+pub(super) type Reply<T> = Result<Json<T>, Rejection>;
 
 /// How much later than an attach's own deadline the server gives up waiting for it.
 const ATTACH_GRACE: Duration = Duration::from_secs(5);
@@ -86,10 +85,6 @@ pub async fn session<A: Agent>(State(state): State<Shared<A>>, Id(id): Id) -> Re
     Ok(Json(state.agent.session(&id).await?))
 }
 
-pub async fn sessions<A: Agent>(State(state): State<Shared<A>>) -> Reply<SessionList> {
-    Ok(Json(SessionList { sessions: state.agent.sessions().await? }))
-}
-
 pub async fn offers<A: Agent>(
     State(state): State<Shared<A>>,
     Query(query): Query<OffersQuery>,
@@ -130,26 +125,6 @@ pub async fn apply<A: Agent>(
         report
     };
     carry_through(&state, Call::Apply.deadline(), "apply", work).await.map(Json)
-}
-
-pub async fn providers<A: Agent>(State(state): State<Shared<A>>) -> Reply<ProviderList> {
-    Ok(Json(ProviderList { providers: state.agent.providers().await? }))
-}
-
-pub async fn gateways<A: Agent>(State(state): State<Shared<A>>) -> Reply<GatewayList> {
-    Ok(Json(GatewayList { gateways: state.agent.gateways().await? }))
-}
-
-pub async fn mappings<A: Agent>(State(state): State<Shared<A>>) -> Reply<MappingList> {
-    Ok(Json(MappingList { mappings: state.agent.mappings().await? }))
-}
-
-pub async fn credentials<A: Agent>(State(state): State<Shared<A>>) -> Reply<CredentialList> {
-    Ok(Json(CredentialList { credentials: state.agent.credentials().await? }))
-}
-
-pub async fn workspaces<A: Agent>(State(state): State<Shared<A>>) -> Reply<WorkspaceList> {
-    Ok(Json(WorkspaceList { workspaces: state.agent.workspaces().await? }))
 }
 
 pub async fn openapi() -> Json<OpenApi> {

@@ -18,6 +18,8 @@ mod handlers;
 mod held_reply;
 mod large_body;
 mod leftover;
+mod lists;
+mod page;
 mod places;
 mod problem;
 mod push;

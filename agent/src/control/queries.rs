@@ -1,7 +1,8 @@
 //! What may stand behind the question mark.
 
-use egress_core::api::OnSessions;
+use egress_core::api::{GatewayRecord, OnSessions, SessionState, SessionView};
 use egress_core::catalog::Subject;
+use egress_core::id::{GatewayId, ProviderId};
 use serde::{Deserialize, Deserializer};
 use utoipa::IntoParams;
 
@@ -14,6 +15,102 @@ pub(super) struct DetachQuery {
     #[serde(default, deserialize_with = "flag")]
     #[param(value_type = bool, default = false)]
     pub release: bool,
+}
+
+/// `GET /v1/sessions`
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+pub(super) struct SessionsQuery {
+    /// Only those of this user.
+    pub user: Option<String>,
+    /// Only those of this workspace.
+    pub workspace: Option<String>,
+    /// Only those through this gateway.
+    #[param(value_type = Option<String>, format = Uuid)]
+    pub gateway: Option<GatewayId>,
+    /// Only those in this state.
+    #[param(inline)]
+    pub state: Option<SessionState>,
+    /// How many at most; all without.
+    #[serde(default, deserialize_with = "limit")]
+    #[param(value_type = Option<u32>, minimum = 1)]
+    pub limit: Option<usize>,
+    /// The `next` of the page before.
+    pub after: Option<String>,
+}
+
+/// `GET /v1/gateways`
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+pub(super) struct GatewaysQuery {
+    /// Only those of this provider.
+    #[param(value_type = Option<String>, format = Uuid)]
+    pub provider: Option<ProviderId>,
+    /// Only those in this country, in letters of either case.
+    pub country: Option<String>,
+    /// Only those in this city, in letters of either case.
+    pub city: Option<String>,
+    /// How many at most; all without.
+    #[serde(default, deserialize_with = "limit")]
+    #[param(value_type = Option<u32>, minimum = 1)]
+    pub limit: Option<usize>,
+    /// The `next` of the page before.
+    pub after: Option<String>,
+}
+
+/// `GET /v1/mappings`, `GET /v1/credentials`
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+pub(super) struct OfProviderQuery {
+    /// Only those of this provider.
+    #[param(value_type = Option<String>, format = Uuid)]
+    pub provider: Option<ProviderId>,
+    /// How many at most; all without.
+    #[serde(default, deserialize_with = "limit")]
+    #[param(value_type = Option<u32>, minimum = 1)]
+    pub limit: Option<usize>,
+    /// The `next` of the page before.
+    pub after: Option<String>,
+}
+
+/// `GET /v1/providers`, `GET /v1/workspaces`
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+pub(super) struct PageQuery {
+    /// How many at most; all without.
+    #[serde(default, deserialize_with = "limit")]
+    #[param(value_type = Option<u32>, minimum = 1)]
+    pub limit: Option<usize>,
+    /// The `next` of the page before.
+    pub after: Option<String>,
+}
+
+impl SessionsQuery {
+    /// Whether it asks for this session, on whatever page.
+    pub fn wants(&self, session: &SessionView) -> bool {
+        let gateway = || session.gateway.as_ref().map(|gateway| gateway.id);
+        let subject = &session.subject;
+        self.user.as_ref().is_none_or(|user| subject.user.as_ref() == Some(user))
+            && self.workspace.as_ref().is_none_or(|name| subject.workspace.as_ref() == Some(name))
+            && self.gateway.is_none_or(|id| gateway() == Some(id))
+            && self.state.is_none_or(|state| session.state == state)
+    }
+}
+
+impl GatewaysQuery {
+    /// Whether it asks for this gateway, on whatever page.
+    pub fn wants(&self, gateway: &GatewayRecord) -> bool {
+        let same = |wanted: &Option<String>, text: &str| {
+            wanted.as_ref().is_none_or(|wanted| wanted.to_lowercase() == text.to_lowercase())
+        };
+        self.provider.is_none_or(|id| gateway.provider_id == id)
+            && same(&self.country, &gateway.country)
+            && same(&self.city, &gateway.city)
+    }
 }
 
 /// `GET /v1/offers`
@@ -107,6 +204,15 @@ pub(super) struct PushQuery {
     #[serde(default, deserialize_with = "flag")]
     #[param(value_type = bool, default = false)]
     pub dry_run: bool,
+}
+
+/// A number of entries, one at least.
+fn limit<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<usize>, D::Error> {
+    let limit = u32::deserialize(deserializer)?;
+    if limit == 0 {
+        return Err(serde::de::Error::custom("expected 1 or more"));
+    }
+    Ok(Some(limit as usize))
 }
 
 /// `1` and `true`, `0` and `false`.

@@ -21,6 +21,7 @@ use super::calls::Call;
 use super::handlers;
 use super::held_reply;
 use super::leftover;
+use super::lists;
 use super::problem::{RefusedWith, Rejection};
 use super::push;
 use super::records;
@@ -47,7 +48,7 @@ pub(super) fn router<A: Agent>(state: Shared<A>) -> Router {
 fn handler<A: Agent>(call: Call) -> MethodRouter<Shared<A>> {
     match call {
         Call::Attach => answer(call, handlers::attach),
-        Call::Sessions => answer(call, handlers::sessions),
+        Call::Sessions => answer(call, lists::sessions),
         Call::Session => answer(call, handlers::session),
         Call::Detach => answer(call, handlers::detach),
         Call::Offers => answer(call, handlers::offers),
@@ -57,11 +58,11 @@ fn handler<A: Agent>(call: Call) -> MethodRouter<Shared<A>> {
         Call::Apply => answer(call, handlers::apply),
         Call::Push => answer(call, push::push),
         Call::ResolveGateway => answer(call, handlers::resolve_gateway),
-        Call::Providers => answer(call, handlers::providers),
-        Call::Gateways => answer(call, handlers::gateways),
-        Call::Mappings => answer(call, handlers::mappings),
-        Call::Credentials => answer(call, handlers::credentials),
-        Call::Workspaces => answer(call, handlers::workspaces),
+        Call::Providers => answer(call, lists::providers),
+        Call::Gateways => answer(call, lists::gateways),
+        Call::Mappings => answer(call, lists::mappings),
+        Call::Credentials => answer(call, lists::credentials),
+        Call::Workspaces => answer(call, lists::workspaces),
         Call::BackupStore => answer(call, store::backup),
         Call::RotateKey => answer(call, store::rotate_key),
         Call::Create(kind) => {

@@ -48,7 +48,7 @@ async fn next_frame(mut subscription: Subscription) -> (Result<Frame, Infallible
     let Numbered { id, event } = subscription.next().await;
     let frame = Frame::default()
         .id(id.to_string())
-        .event(name(&event))
+        .event(name(&event.event))
         .json_data(&event)
         .expect("an event has text keys only");
     (Ok(frame), subscription)

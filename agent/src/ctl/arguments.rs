@@ -11,6 +11,7 @@ use egress_core::catalog::{OnHooks, Owner};
 use egress_core::id::SessionId;
 
 use super::elsewhere::Elsewhere;
+use super::filters::{Events, SessionFilter, Sessions};
 use super::record_arguments::RecordCommand;
 use super::subject::{SubjectArguments, owner};
 
@@ -90,7 +91,7 @@ pub enum Command {
         release: bool,
     },
     /// List sessions
-    Sessions,
+    Sessions(Sessions),
     /// Look at one session
     #[command(subcommand)]
     Session(Session),
@@ -103,11 +104,7 @@ pub enum Command {
     /// Watch sessions: how they stand, and what they carry
     Top(Top),
     /// Follow what happens, until interrupted
-    Events {
-        /// Begin after the event of this id
-        #[arg(long, value_name = "ID")]
-        after: Option<u64>,
-    },
+    Events(Events),
     /// Add and change catalog records from files
     Apply(Apply),
     /// Providers: who runs gateways
@@ -239,8 +236,10 @@ pub struct Explain {
     pub subject: SubjectArguments,
 }
 
-#[derive(Debug, Clone, Copy, Args)]
+#[derive(Debug, Clone, Args)]
 pub struct Top {
+    #[command(flatten)]
+    pub filter: SessionFilter,
     /// Seconds from one picture to the next, if nothing happens before
     #[arg(long, default_value_t = 1, value_name = "SECONDS")]
     #[arg(value_parser = clap::value_parser!(u64).range(1..=3_600))]
@@ -252,7 +251,7 @@ pub struct Top {
 
 impl Top {
     /// From one picture to the next.
-    pub fn interval(self) -> Duration {
+    pub fn interval(&self) -> Duration {
         Duration::from_secs(self.interval)
     }
 }

@@ -10,9 +10,11 @@ use egress_core::secret::Secret;
 use futures_util::StreamExt;
 
 use super::arguments::{Attach, Explain, NetnsArguments, Offers};
+use super::event_lines::{self, EventLine};
 use super::failure::Failure;
+use super::filters::{Events, Sessions};
 use super::screen::Screen;
-use super::tables;
+use super::{session_tables, tables};
 use crate::control::client::Client;
 
 pub async fn attach(client: &Client, attach: &Attach, screen: Screen) -> Result<(), Failure> {
@@ -30,7 +32,7 @@ pub async fn attach(client: &Client, attach: &Attach, screen: Screen) -> Result<
         challenge_response: attach.challenge_file.as_deref().map(answer).transpose()?,
     };
     let attached = client.attach(&request).await?;
-    screen.show(&attached.session, tables::session)
+    screen.show(&attached.session, session_tables::session)
 }
 
 /// The first line of a file, or of the standard input.
@@ -72,15 +74,20 @@ pub async fn detach(
     release: bool,
     screen: Screen,
 ) -> Result<(), Failure> {
-    screen.show(&client.detach(session, release).await?, tables::session)
+    screen.show(&client.detach(session, release).await?, session_tables::session)
 }
 
-pub async fn sessions(client: &Client, screen: Screen) -> Result<(), Failure> {
-    screen.show(&client.sessions().await?, tables::sessions)
+pub async fn sessions(client: &Client, wanted: &Sessions, screen: Screen) -> Result<(), Failure> {
+    let filter = wanted.filter.filter(client).await?;
+    let filter = filter.with("limit", wanted.page.limit).with("after", wanted.page.after.as_ref());
+    let list = client.sessions_where(&filter).await?;
+    screen.show(&list, session_tables::sessions)?;
+    screen.more(list.next.as_deref());
+    Ok(())
 }
 
 pub async fn session(client: &Client, id: &SessionId, screen: Screen) -> Result<(), Failure> {
-    screen.show(&client.session(id).await?, tables::session)
+    screen.show(&client.session(id).await?, session_tables::session)
 }
 
 pub async fn offers(client: &Client, offers: &Offers, screen: Screen) -> Result<(), Failure> {
@@ -107,11 +114,13 @@ pub async fn connections(client: &Client, screen: Screen) -> Result<(), Failure>
 }
 
 /// Follows events until the agent stops.
-pub async fn events(client: &Client, after: Option<u64>, screen: Screen) -> Result<(), Failure> {
-    let mut events = client.events(after).await?;
+pub async fn events(client: &Client, wanted: &Events, screen: Screen) -> Result<(), Failure> {
+    let mut events = client.events(wanted.after).await?;
     while let Some(numbered) = events.next().await {
         let numbered = numbered?;
-        screen.show_line(&tables::EventLine::from(numbered), tables::event)?;
+        if wanted.wants(&numbered.event.event) {
+            screen.show_line(&EventLine::from(numbered), event_lines::event)?;
+        }
     }
     Ok(())
 }

@@ -7,8 +7,10 @@ mod arguments;
 mod ask;
 mod caller;
 mod elsewhere;
+mod event_lines;
 mod failure;
 mod files;
+mod filters;
 mod inside;
 mod login;
 mod manual;
@@ -20,9 +22,11 @@ mod record_tables;
 mod records;
 mod run;
 mod screen;
+mod session_tables;
 mod store;
 mod subject;
 mod tables;
+mod times;
 mod top;
 
 use std::process::ExitCode;
@@ -92,7 +96,7 @@ fn carry_out(arguments: Arguments, screen: Screen) -> Result<ExitCode, Failure> 
         Command::Detach { session, release } => {
             wait(ask::detach(&client, &session, release, screen))
         }
-        Command::Sessions => wait(ask::sessions(&client, screen)),
+        Command::Sessions(sessions) => wait(ask::sessions(&client, &sessions, screen)),
         Command::Session(arguments::Session::Show { session }) => {
             wait(ask::session(&client, &session, screen))
         }
@@ -100,7 +104,7 @@ fn carry_out(arguments: Arguments, screen: Screen) -> Result<ExitCode, Failure> 
         Command::Explain(explain) => wait(ask::explain(&client, &explain, screen)),
         Command::Connections => wait(ask::connections(&client, screen)),
         Command::Top(top) => wait(top::top(&client, &top, screen)),
-        Command::Events { after } => wait(ask::events(&client, after, screen)),
+        Command::Events(events) => wait(ask::events(&client, &events, screen)),
         Command::Apply(apply) => wait(files::apply(&client, &apply, screen)),
         Command::Plugin(arguments::Plugin::Push(push)) => {
             wait(plugin::push(&client, &push, screen))

@@ -8,8 +8,8 @@ use super::arguments::SessionsArguments;
 
 #[derive(Debug, Subcommand)]
 pub enum RecordCommand {
-    /// List all
-    List,
+    /// List them
+    List(ListArguments),
     /// Show one
     Show {
         /// Its id or name
@@ -22,6 +22,32 @@ pub enum RecordCommand {
     Update(Update),
     /// Delete one
     Delete(Delete),
+}
+
+#[derive(Debug, Args)]
+pub struct ListArguments {
+    /// Only those of this provider, by its id or name
+    #[arg(long, value_name = "PROVIDER")]
+    pub provider: Option<String>,
+    /// Only gateways in this country
+    #[arg(long)]
+    pub country: Option<String>,
+    /// Only gateways in this city
+    #[arg(long)]
+    pub city: Option<String>,
+    #[command(flatten)]
+    pub page: PageArguments,
+}
+
+#[derive(Debug, Clone, Args)]
+pub struct PageArguments {
+    /// So many at most
+    #[arg(long, value_name = "COUNT")]
+    #[arg(value_parser = clap::value_parser!(u32).range(1..))]
+    pub limit: Option<u32>,
+    /// Go on after this, which ended the page before
+    #[arg(long)]
+    pub after: Option<String>,
 }
 
 /// Fields as the apply file has them. Later ones win: the file's, then --set and --read in turn.

@@ -2,15 +2,16 @@
 
 use egress_core::api::{CredentialRecord, MappingRecord, ProviderRecord};
 use egress_core::catalog::{Owner, RecordId, RecordKind};
+use egress_core::id::ProviderId;
 use serde_json::Value;
 
 use super::ask::gateway;
 use super::failure::Failure;
-use super::record_arguments::{Delete, RecordCommand, Update};
+use super::record_arguments::{Delete, ListArguments, RecordCommand, Update};
 use super::screen::Screen;
 use super::{record_fields, record_tables};
 use crate::control::agent::DeleteMode;
-use crate::control::client::Client;
+use crate::control::client::{Client, Filter};
 
 pub async fn carry_out(
     client: &Client,
@@ -19,7 +20,7 @@ pub async fn carry_out(
     screen: Screen,
 ) -> Result<(), Failure> {
     match command {
-        RecordCommand::List => list(client, kind, screen).await,
+        RecordCommand::List(arguments) => list(client, kind, &arguments, screen).await,
         RecordCommand::Show { record } => {
             let record = find(client, kind, &record).await?;
             screen.show(&client.record::<Value>(&record).await?, record_tables::record)
@@ -35,15 +36,60 @@ pub async fn carry_out(
     }
 }
 
-async fn list(client: &Client, kind: RecordKind, screen: Screen) -> Result<(), Failure> {
-    let list: Value = client.records(kind).await?;
+async fn list(
+    client: &Client,
+    kind: RecordKind,
+    arguments: &ListArguments,
+    screen: Screen,
+) -> Result<(), Failure> {
     let providers = match kind {
         RecordKind::Gateway | RecordKind::Mapping | RecordKind::Credential => {
             client.providers().await?.providers
         }
         RecordKind::Provider | RecordKind::Workspace => Vec::new(),
     };
-    screen.show(&list, |list| record_tables::list(kind, list, &providers))
+    let filter = filter(kind, arguments, &providers)?;
+    let list: Value = client.records(kind, &filter).await?;
+    screen.show(&list, |list| record_tables::list(kind, list, &providers))?;
+    screen.more(list["next"].as_str());
+    Ok(())
+}
+
+fn filter(
+    kind: RecordKind,
+    arguments: &ListArguments,
+    providers: &[ProviderRecord],
+) -> Result<Filter, Failure> {
+    let ListArguments { provider, country, city, page } = arguments;
+    let (has_provider, has_place) = match kind {
+        RecordKind::Gateway => (true, true),
+        RecordKind::Mapping | RecordKind::Credential => (true, false),
+        RecordKind::Provider | RecordKind::Workspace => (false, false),
+    };
+    for (option, is_given, fits) in [
+        ("--provider", provider.is_some(), has_provider),
+        ("--country", country.is_some(), has_place),
+        ("--city", city.is_some(), has_place),
+    ] {
+        if is_given && !fits {
+            return Err(Failure::Usage(format!("{option} says nothing of {}s", kind.as_str())));
+        }
+    }
+    let provider = provider.as_deref().map(|name| provider_id(name, providers)).transpose()?;
+    Ok(Filter::default()
+        .with("provider", provider)
+        .with("country", country.as_ref())
+        .with("city", city.as_ref())
+        .with("limit", page.limit)
+        .with("after", page.after.as_ref()))
+}
+
+fn provider_id(name: &str, providers: &[ProviderRecord]) -> Result<ProviderId, Failure> {
+    let is_meant = |it: &&ProviderRecord| it.name == name || name.parse() == Ok(it.id);
+    let found = providers.iter().find(is_meant).map(|provider| provider.id);
+    found.ok_or_else(|| {
+        Failure::Usage(format!("there is no provider {name:?}: `egressctl provider list` has them"))
+    })
 }
 
 async fn update(

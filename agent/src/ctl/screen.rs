@@ -72,6 +72,13 @@ impl Screen {
         }
     }
 
+    /// That the list goes on, and how to see more of it. JSON has it already.
+    pub fn more(self, next: Option<&str>) {
+        if let Some(next) = next.filter(|_| self.output == Output::Table) {
+            say(&format!("there are more: --after {next}\n"));
+        }
+    }
+
     /// Why there is no answer.
     pub fn complain(self, failure: &Failure) {
         match self.output {

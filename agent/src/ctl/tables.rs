@@ -4,69 +4,10 @@ use std::fmt::Display;
 
 use comfy_table::{Table, presets};
 use egress_core::api::{
-    AffectedSessions, ApplyReport, ConnectionList, Event, GatewayView, Health, OfferList, Reason,
-    SessionList, SessionView, Timings,
+    AffectedSessions, ApplyReport, ConnectionList, GatewayView, Health, OfferList,
 };
-use serde::Serialize;
 
 use super::top::Board;
-use crate::control::events::Numbered;
-
-/// Sessions, one a line.
-pub fn sessions(list: &SessionList) -> String {
-    let mut table = table(["SESSION", "STATE", "GATEWAY", "INTERFACE", "ADDRESSES", "REASON"]);
-    for session in &list.sessions {
-        table.add_row([
-            session.session_id.to_string(),
-            session.state.as_str().to_owned(),
-            session.gateway.as_ref().map(gateway_name).unwrap_or_default(),
-            session.interface.clone().unwrap_or_default(),
-            words(&session.addresses),
-            session
-                .reason
-                .as_ref()
-                .map(|reason| reason.code.as_str().to_owned())
-                .unwrap_or_default(),
-        ]);
-    }
-    finish(&table)
-}
-
-/// One session, one field a line; fields that say nothing are left out.
-pub fn session(session: &SessionView) -> String {
-    let reason = |reason: &Reason| format!("{}: {}", reason.code.as_str(), reason.detail);
-    let gateway = |gateway: &GatewayView| {
-        format!("{} {} {}", gateway_name(gateway), gateway.city, gateway.country)
-    };
-    let fields = [
-        ("session", session.session_id.to_string()),
-        ("state", session.state.as_str().to_owned()),
-        ("reason", session.reason.as_ref().map(reason).unwrap_or_default()),
-        ("gateway", session.gateway.as_ref().map(gateway).unwrap_or_default()),
-        ("interface", session.interface.clone().unwrap_or_default()),
-        ("addresses", words(&session.addresses)),
-        ("dns", words(&session.dns)),
-        ("search", words(&session.search)),
-        ("mtu", session.mtu.map(|mtu| mtu.to_string()).unwrap_or_default()),
-        ("stale credential", if session.stale_credential { "yes" } else { "" }.to_owned()),
-        ("milliseconds", session.timings_ms.as_ref().map(milliseconds).unwrap_or_default()),
-    ];
-    let mut table = blank();
-    for (name, value) in fields {
-        if !value.trim().is_empty() {
-            table.add_row([name.to_owned(), value.trim().to_owned()]);
-        }
-    }
-    finish(&table)
-}
-
-fn milliseconds(timings: &Timings) -> String {
-    let Timings { seal, select, tunnel, handshake, open, total } = timings;
-    format!(
-        "seal {seal:.1}, select {select:.1}, tunnel {tunnel:.1}, handshake {handshake:.1}, \
-         open {open:.1}, total {total:.1}"
-    )
-}
 
 /// The launch menu, and below it what is hidden, when that was asked for.
 pub fn offers(list: &OfferList) -> String {
@@ -177,7 +118,10 @@ pub fn top(board: &Board) -> String {
     let mut table = table([
         "SESSION",
         "STATE",
+        "USER",
         "GATEWAY",
+        "CREDENTIAL",
+        "AGE",
         "HANDSHAKE",
         "RECEIVED",
         "SENT",
@@ -189,7 +133,10 @@ pub fn top(board: &Board) -> String {
         table.add_row([
             line.session_id.to_string(),
             line.state.as_str().to_owned(),
+            line.user.clone().unwrap_or_default(),
             line.gateway.clone().unwrap_or_default(),
+            line.credential.clone().unwrap_or_default(),
+            age(line.age_s),
             carried.and_then(|it| it.handshake_age_s).map(age).unwrap_or_default(),
             carried.map(|it| rate(it.received_bytes_per_s)).unwrap_or_default(),
             carried.map(|it| rate(it.sent_bytes_per_s)).unwrap_or_default(),
@@ -221,41 +168,8 @@ pub fn age(seconds: f64) -> String {
     }
 }
 
-/// An event with its id, as `events` prints it.
-#[derive(Debug, Serialize)]
-pub struct EventLine {
-    id: u64,
-    #[serde(flatten)]
-    event: Event,
-}
-
-impl From<Numbered> for EventLine {
-    fn from(Numbered { id, event }: Numbered) -> Self {
-        Self { id, event }
-    }
-}
-
-/// One event in words.
-pub fn event(line: &EventLine) -> String {
-    let what = match &line.event {
-        Event::Session { session_id, state, reason } => {
-            let why = reason.as_ref().map(|why| format!(", {}: {}", why.code.as_str(), why.detail));
-            format!("session {session_id} {}{}", state.as_str(), why.unwrap_or_default())
-        }
-        Event::Connections { credential_id, in_use, limit } => {
-            let limit = limit.map(|limit| format!(" of {limit}")).unwrap_or_default();
-            format!("credential {credential_id} has {in_use}{limit} in use")
-        }
-        Event::Gateway { gateway_id, health: now } => {
-            format!("gateway {gateway_id} {}", health(*now))
-        }
-        Event::Catalog { changed } => format!("catalog changed, {changed} records"),
-        Event::Reset => "events before this one are not kept: read the lists again".to_owned(),
-    };
-    format!("{} {what}", line.id)
-}
-
-fn health(health: Health) -> &'static str {
+/// A gateway's health in a word.
+pub fn health(health: Health) -> &'static str {
     match health {
         Health::Unknown => "unknown",
         Health::Up => "up",
@@ -263,15 +177,18 @@ fn health(health: Health) -> &'static str {
     }
 }
 
-fn gateway_name(gateway: &GatewayView) -> String {
+/// `provider/name`.
+pub fn gateway_name(gateway: &GatewayView) -> String {
     format!("{}/{}", gateway.provider, gateway.name)
 }
 
-fn words(items: &[impl Display]) -> String {
+/// Items with spaces between them.
+pub fn words(items: &[impl Display]) -> String {
     items.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")
 }
 
-fn table<const COLUMNS: usize>(titles: [&str; COLUMNS]) -> Table {
+/// An empty table with these titles.
+pub fn table<const COLUMNS: usize>(titles: [&str; COLUMNS]) -> Table {
     table_of(titles)
 }
 
@@ -369,13 +286,5 @@ mod tests {
         assert_eq!(report(&done), would);
         done.dry_run = false;
         assert_eq!(report(&done), would.replace("would be ", ""));
-    }
-
-    #[test]
-    fn an_event_is_one_line_with_its_id() {
-        let line = EventLine { id: 7, event: Event::Reset };
-        assert!(event(&line).starts_with("7 events before"), "{}", event(&line));
-        let json = serde_json::to_string(&line).unwrap();
-        assert_eq!(json, r#"{"id":7,"event":"reset"}"#);
     }
 }

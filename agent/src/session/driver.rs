@@ -16,7 +16,8 @@ use super::hands::Hands;
 use super::lifeline::{Command, Status};
 use super::shell::Shell;
 use super::standing::Standing;
-use super::{counters, openvpn, step, view};
+use super::{change_log, counters, openvpn, step, view};
+use crate::control::caller::Caller;
 use crate::store::SessionRow;
 use crate::telemetry::chain;
 use crate::tunnel::dataplane::{NEWS, News};
@@ -74,6 +75,12 @@ impl Driver {
         // What comes after the tunnel takes a moment too.
         self.hands.answer_by = Some(accepted + deadline * 19 / 20);
         self.accepted = Some(accepted);
+        self
+    }
+
+    /// Notes who asked for the attach.
+    pub fn called_by(mut self: Box<Self>, caller: &Caller) -> Box<Self> {
+        self.hands.client = Some(caller.identity.to_string());
         self
     }
 
@@ -304,13 +311,15 @@ impl Driver {
     }
 
     fn tell(&self) {
-        let code = self.hands.row.reason.as_ref().map(|reason| reason.code.as_str());
-        info!(state = self.hands.row.state.as_str(), reason = code, "the session changed state");
+        change_log::state_changed(&self.hands);
         self.hands.shell.health.learn(&self.hands.row, &self.hands.shell.events);
         self.hands.shell.rejected.learn(&self.hands.row, &self.hands.shell.store.catalog());
         self.hands.shell.events.publish(ApiEvent::Session {
             session_id: self.hands.row.id().clone(),
             state: self.hands.row.state,
+            user: self.hands.row.request.subject.user.clone(),
+            gateway: self.hands.gateway_name(),
+            credential: self.hands.credential_name(),
             reason: self.hands.row.reason.clone(),
         });
         self.show();

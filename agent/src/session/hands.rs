@@ -39,6 +39,8 @@ pub struct Hands {
     pub renew: bool,
     /// Where the data plane's news of the tunnel goes.
     pub news_tx: mpsc::Sender<News>,
+    /// Who asked for the attach, where that was in this life of the agent.
+    pub client: Option<String>,
     /// How long each step took.
     pub timings: Timings,
     /// When the tunnel began to connect, until it first has.
@@ -67,10 +69,23 @@ impl Hands {
             cool_for: Duration::ZERO,
             renew: false,
             news_tx,
+            client: None,
             timings: Timings::default(),
             handed_over: None,
             answer_by: None,
         }
+    }
+
+    /// Its gateway, as `provider/name`.
+    pub fn gateway_name(&self) -> Option<String> {
+        let gateway = self.gateway.as_ref()?;
+        Some(format!("{}/{}", gateway.provider, gateway.name))
+    }
+
+    /// What the credential in use is called now.
+    pub fn credential_name(&self) -> Option<String> {
+        let catalog = self.shell.store.catalog();
+        Some(catalog.credential(self.row.credential?)?.name.clone())
     }
 
     /// The gateway has answered.

@@ -56,7 +56,9 @@ impl Status {
     /// The session as the API shows it.
     pub fn shown(self, catalog: &Catalog) -> SessionView {
         let stale_credential = self.has_stale_credential(catalog);
-        SessionView { stale_credential, ..self.view }
+        let credential = self.view.credential_id.and_then(|id| catalog.credential(id));
+        let credential_name = credential.map(|credential| credential.name.clone());
+        SessionView { stale_credential, credential_name, ..self.view }
     }
 
     /// Whether its tunnel is made of a secret that the catalog no longer has.

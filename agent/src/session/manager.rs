@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{Instrument, error, info, info_span};
 
+use super::change_log;
 use super::driver::Driver;
 use super::lifeline::{COMMANDS, Command, Lifeline, Status};
 use super::prepare::{self, Prepared};
@@ -85,9 +86,11 @@ impl Manager {
         caller: Caller,
     ) -> Result<Attached, Refusal> {
         let accepted = Instant::now();
-        let attached = self.attach_by(accepted, request, caller).await;
+        let asked = AttachRequest { challenge_response: None, ..request.clone() };
+        let attached = self.attach_by(accepted, request, caller.clone()).await;
         if let Err(refusal) = &attached {
             self.0.shell.metrics.refused(refusal.code);
+            change_log::refused(&asked, &caller, refusal);
         }
         attached
     }
@@ -242,7 +245,7 @@ impl Manager {
         let took = accepted.elapsed().as_secs_f64() * 1e3;
         let shell = Arc::clone(shell);
         let driver = Driver::new(shell, machine, row, gateway, seat.commands_rx, seat.status_tx);
-        Ok(driver.holding(netns, took, accepted))
+        Ok(driver.holding(netns, took, accepted).called_by(caller))
     }
 
     /// Notes which namespace a session has; no other may have it.
@@ -424,6 +427,7 @@ fn blank_view(request: &AttachRequest) -> SessionView {
         profile: request.profile,
         gateway: None,
         credential_id: None,
+        credential_name: None,
         stale_credential: false,
         interface: None,
         addresses: Vec::new(),

@@ -34,7 +34,10 @@ impl Manager {
         let metrics = &shell.metrics;
         let lifelines = self.lifelines();
         metrics.count_sessions(lifelines.iter().map(|(_, lifeline)| lifeline.status().view.state));
-        metrics.count_connections(&shell.store.connections());
+        let connections = shell.store.connections();
+        metrics.count_connections(&connections);
+        metrics.info.name_credentials(&connections);
+        metrics.info.name_sessions(&self.views());
         let stats = match shell.dataplane.stats().await {
             Ok(stats) => stats,
             Err(error) => return debug!(error = %chain(&error), "no counters of the data plane"),

@@ -3,6 +3,7 @@
 //! The [`Manager`] owns all of them; a driver acts for each one and asks
 //! [`egress_core::session::Machine`] what comes next.
 
+mod change_log;
 mod container;
 mod counters;
 mod cut;

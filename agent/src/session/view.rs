@@ -20,6 +20,7 @@ pub fn view(
         profile: row.request.profile,
         gateway: gateway.cloned(),
         credential_id: row.credential,
+        credential_name: None,
         stale_credential: false,
         interface: row.interface.clone(),
         addresses: row.addresses.clone(),

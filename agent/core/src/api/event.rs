@@ -6,7 +6,17 @@ use utoipa::ToSchema;
 use super::{Health, Reason, SessionState};
 use crate::id::{CredentialId, GatewayId, SessionId};
 
-/// Something that happened, as `GET /v1/events` tells it.
+/// An event as `GET /v1/events` tells it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct TimedEvent {
+    /// When it happened, in milliseconds since the epoch.
+    pub at_ms: u64,
+    /// What happened.
+    #[serde(flatten)]
+    pub event: Event,
+}
+
+/// Something that happened.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(tag = "event", rename_all = "snake_case")]
 pub enum Event {
@@ -16,6 +26,15 @@ pub enum Event {
         session_id: SessionId,
         /// The state it entered.
         state: SessionState,
+        /// The subject's user.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        user: Option<String>,
+        /// Its gateway, as `provider/name`.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        gateway: Option<String>,
+        /// The name of the credential in use.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        credential: Option<String>,
         /// Why, where there is more to say.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         reason: Option<Reason>,

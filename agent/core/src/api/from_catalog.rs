@@ -7,18 +7,34 @@ use super::{
 use crate::catalog::{
     Catalog, Credential, CredentialSecret, Gateway, Mapping, Provider, RecordId, Workspace,
 };
+use crate::id::GatewayId;
+use crate::openvpn::Remote;
 
 impl Record {
     /// A record of this catalog as the API shows it.
     pub fn of(catalog: &Catalog, record: &RecordId) -> Option<Self> {
         Some(match record {
             RecordId::Provider(id) => Self::Provider(catalog.provider(*id)?.into()),
-            RecordId::Gateway(id) => Self::Gateway(catalog.gateway(*id)?.into()),
+            RecordId::Gateway(id) => Self::Gateway(gateway(catalog, *id)?),
             RecordId::Mapping(id) => Self::Mapping(catalog.mapping(*id)?.into()),
             RecordId::Credential(id) => Self::Credential(catalog.credential(*id)?.into()),
             RecordId::Workspace(name) => Self::Workspace(catalog.workspace(name)?.into()),
         })
     }
+}
+
+/// A gateway with what its config says of it.
+fn gateway(catalog: &Catalog, id: GatewayId) -> Option<GatewayRecord> {
+    let record = GatewayRecord::from(catalog.gateway(id)?);
+    if let Some(config) = catalog.wireguard(id) {
+        let endpoints = config.peers.iter().map(|peer| peer.endpoint.to_string()).collect();
+        return Some(GatewayRecord { endpoints, dns: config.dns.clone(), ..record });
+    }
+    if let Some(config) = catalog.openvpn(id) {
+        let endpoints = config.remotes.iter().map(Remote::to_string).collect();
+        return Some(GatewayRecord { endpoints, dns: config.dns.servers.clone(), ..record });
+    }
+    Some(record)
 }
 
 impl From<&Provider> for ProviderRecord {
@@ -51,6 +67,8 @@ impl From<&Gateway> for GatewayRecord {
             country: gateway.country.clone(),
             city: gateway.city.clone(),
             enabled: gateway.enabled,
+            endpoints: Vec::new(),
+            dns: Vec::new(),
             external_id: gateway.external_id.clone(),
             version: gateway.version,
             expected_exit: gateway.expected_exit.clone(),

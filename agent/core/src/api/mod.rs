@@ -19,7 +19,7 @@ pub use attach::{
 };
 pub use catalog::{AffectedSessions, ApplyReport, OnSessions, Removed, Written};
 pub use code::Code;
-pub use event::Event;
+pub use event::{Event, TimedEvent};
 pub use menu::{
     AccountUse, ConnectionList, ConnectionsView, GatewayRef, GatewayView, Health, HiddenGateway,
     HiddenReason, KeyUse, OfferList, OfferView,

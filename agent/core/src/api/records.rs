@@ -64,6 +64,13 @@ pub struct GatewayRecord {
     pub city: String,
     /// Off: it is not offered.
     pub enabled: bool,
+    /// Where its servers are, as its config has them; absent in a list.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub endpoints: Vec<String>,
+    /// The resolvers that its config names; absent in a list.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schema(value_type = Vec<String>)]
+    pub dns: Vec<IpAddr>,
     /// The id that a plugin service knows it by.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub external_id: Option<String>,
@@ -222,6 +229,9 @@ impl Record {
 pub struct ProviderList {
     /// The records.
     pub providers: Vec<ProviderRecord>,
+    /// Where there are more: the `after` of the next page.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<String>,
 }
 
 /// `GET /v1/gateways`, by provider and name.
@@ -229,6 +239,9 @@ pub struct ProviderList {
 pub struct GatewayList {
     /// The records.
     pub gateways: Vec<GatewayRecord>,
+    /// Where there are more: the `after` of the next page.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<String>,
 }
 
 /// `GET /v1/mappings`, by id.
@@ -236,6 +249,9 @@ pub struct GatewayList {
 pub struct MappingList {
     /// The records.
     pub mappings: Vec<MappingRecord>,
+    /// Where there are more: the `after` of the next page.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<String>,
 }
 
 /// `GET /v1/credentials`, by id.
@@ -243,6 +259,9 @@ pub struct MappingList {
 pub struct CredentialList {
     /// The records.
     pub credentials: Vec<CredentialRecord>,
+    /// Where there are more: the `after` of the next page.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<String>,
 }
 
 /// `GET /v1/workspaces`, by name.
@@ -250,4 +269,7 @@ pub struct CredentialList {
 pub struct WorkspaceList {
     /// The records.
     pub workspaces: Vec<WorkspaceRecord>,
+    /// Where there are more: the `after` of the next page.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<String>,
 }

@@ -75,6 +75,9 @@ pub struct SessionView {
     /// The credential in use.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub credential_id: Option<CredentialId>,
+    /// What the credential is called now; absent when it was deleted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub credential_name: Option<String>,
     /// The credential's secret has changed since: the next attach uses the new one.
     #[serde(default)]
     pub stale_credential: bool,
@@ -107,6 +110,9 @@ pub struct SessionView {
 pub struct SessionList {
     /// Every session the agent keeps a row of, by id.
     pub sessions: Vec<SessionView>,
+    /// Where there are more: the `after` of the next page.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<String>,
 }
 
 /// Milliseconds each step of an attach took.

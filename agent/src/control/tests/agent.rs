@@ -261,6 +261,8 @@ impl Agent for MemoryAgent {
             country: "Sweden".into(),
             city: "Malmö".into(),
             enabled: true,
+            endpoints: vec!["se-1.example.org:51820".into()],
+            dns: vec!["10.64.0.1".parse().unwrap()],
             external_id: Some("x-1".into()),
             version: 7,
             expected_exit: Some(ExpectedExit {
@@ -429,6 +431,7 @@ fn session_view(request: &AttachRequest) -> SessionView {
         profile: ContainmentProfile::Sealed,
         gateway: request.gateway.map(|_| gateway_view()),
         credential_id: Some(credential_id()),
+        credential_name: None,
         stale_credential: false,
         interface: Some("eg0".into()),
         addresses: vec!["10.64.0.2/32".parse().unwrap()],

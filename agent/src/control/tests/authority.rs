@@ -18,6 +18,7 @@ pub enum Usage {
     /// To call with.
     Client,
     /// For no stated purpose.
+    #[allow(dead_code, reason = "the end-to-end tests share this file")]
     Nothing,
 }
 

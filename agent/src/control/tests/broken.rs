@@ -236,7 +236,7 @@ async fn a_query_that_is_wrong_is_named() {
         ("POST", "/v1/catalog:apply?sessions=kill", Some("sessions")),
         ("POST", "/v1/providers?dry_run=1", None),
         ("GET", "/v1/workspaces/w?x=1", None),
-        ("GET", "/v1/sessions?state=connected", None),
+        ("GET", "/v1/sessions?state=asleep", Some("state")),
         ("GET", "/v1/connections?x", None),
         ("POST", "/v1/sessions?dry_run=1", None),
     ];

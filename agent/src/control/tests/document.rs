@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use egress_core::api::{Code, Event, Health, Reason, SessionState};
+use egress_core::api::{Code, Event, Health, Reason, SessionState, TimedEvent};
 use egress_core::catalog::RecordKind;
 use serde_json::{Value, json};
 
@@ -175,6 +175,9 @@ async fn every_kind_of_event_is_as_the_document_says() {
         Event::Session {
             session_id: "c".parse().unwrap(),
             state: SessionState::Blocked,
+            user: Some("ann@example.org".into()),
+            gateway: Some("nordic/se-1".into()),
+            credential: Some("ann".into()),
             reason: Some(reason),
         },
         Event::Connections {
@@ -190,7 +193,8 @@ async fn every_kind_of_event_is_as_the_document_says() {
         Event::Reset,
     ];
     for event in events {
-        schemas.check("Event", &serde_json::to_value(event).unwrap());
+        let timed = TimedEvent { at_ms: 1_796_000_000_000, event };
+        schemas.check("TimedEvent", &serde_json::to_value(timed).unwrap());
     }
 }
 

@@ -8,6 +8,7 @@ mod calls;
 mod document;
 mod elsewhere;
 mod exchange;
+mod lists;
 mod log;
 mod records;
 mod shares;

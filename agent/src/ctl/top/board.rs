@@ -8,6 +8,7 @@ use egress_core::id::SessionId;
 use serde::Serialize;
 
 use super::news::Look;
+use crate::ctl::session_tables::seconds_since;
 
 /// Every session, by id.
 #[derive(Debug, Default, Serialize)]
@@ -27,6 +28,14 @@ pub struct Line {
     /// Why, where there is more to say.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+    /// The subject's user.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub user: Option<String>,
+    /// The credential's name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub credential: Option<String>,
+    /// Seconds since the attach.
+    pub age_s: f64,
     /// `provider/name`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub gateway: Option<String>,
@@ -114,6 +123,9 @@ fn line(session: SessionView, carried: Option<Carried>) -> Line {
     Line {
         session_id: session.session_id,
         state: session.state,
+        user: session.subject.user,
+        credential: session.credential_name,
+        age_s: seconds_since(session.created_at),
         reason: session.reason.map(|it| it.code.as_str().to_owned()),
         gateway: session.gateway.map(name),
         carried,

@@ -22,7 +22,8 @@ use crate::control::client::Client;
 
 /// Shows pictures until they were enough, or until `q` at a terminal.
 pub async fn top(client: &Client, top: &Top, screen: Screen) -> Result<(), Failure> {
-    let news = pin!(news::news(client, top.interval()));
+    let filter = top.filter.filter(client).await?;
+    let news = pin!(news::news(client, top.interval(), filter));
     let is_live = screen.output() == Output::Table && io::stdout().is_terminal();
     if !is_live || top.count.is_some() {
         return in_turn(news, top.count, screen).await;

@@ -7,7 +7,7 @@ use futures_util::stream::{self, BoxStream};
 use futures_util::{Stream, StreamExt};
 use tokio::time::{sleep_until, timeout_at};
 
-use crate::control::client::{Client, Error};
+use crate::control::client::{Client, Error, Filter};
 use crate::control::events::Numbered;
 use crate::ctl::failure::Failure;
 
@@ -31,8 +31,12 @@ pub trait NewsStream: Stream<Item = Result<Look, Failure>> + Unpin {}
 impl<T: Stream<Item = Result<Look, Failure>> + Unpin> NewsStream for T {}
 
 /// Looks at the agent for ever; an agent that does not answer is asked again.
-pub fn news(client: &Client, interval: Duration) -> impl Stream<Item = Result<Look, Failure>> {
-    let watch = Watch { client: client.clone(), interval, events: None, looked: None };
+pub fn news(
+    client: &Client,
+    interval: Duration,
+    filter: Filter,
+) -> impl Stream<Item = Result<Look, Failure>> {
+    let watch = Watch { client: client.clone(), interval, filter, events: None, looked: None };
     stream::unfold(watch, |mut watch| async {
         watch.wait().await;
         let look = watch.look().await.map_err(Failure::Agent);
@@ -43,6 +47,7 @@ pub fn news(client: &Client, interval: Duration) -> impl Stream<Item = Result<Lo
 struct Watch {
     client: Client,
     interval: Duration,
+    filter: Filter,
     events: Option<BoxStream<'static, Result<Numbered, Error>>>,
     looked: Option<Instant>,
 }
@@ -53,7 +58,8 @@ impl Watch {
         if self.events.is_none() {
             self.events = Some(self.client.events(None).await?.boxed());
         }
-        let (sessions, traffic) = tokio::join!(self.client.sessions(), self.client.traffic());
+        let (sessions, traffic) =
+            tokio::join!(self.client.sessions_where(&self.filter), self.client.traffic());
         Ok(Look { sessions: sessions?, traffic: traffic?, at: Instant::now() })
     }
 
@@ -66,18 +72,18 @@ impl Watch {
         sleep_until((looked + BREATH).into()).await;
     }
 
-    async fn change(&mut self, next: Instant) {
+    async fn change(&mut self, until: Instant) {
         while let Some(events) = &mut self.events {
-            match events.next().await {
-                Some(Ok(Numbered { event: Event::Session { .. } | Event::Reset, .. })) => return,
-                Some(Ok(Numbered {
-                    event: Event::Connections { .. } | Event::Gateway { .. } | Event::Catalog { .. },
-                    ..
-                })) => {}
-                // The next look asks for them anew.
-                Some(Err(_)) | None => self.events = None,
+            // The next look asks for them anew.
+            let Some(Ok(next)) = events.next().await else {
+                self.events = None;
+                break;
+            };
+            match next.event.event {
+                Event::Session { .. } | Event::Reset => return,
+                Event::Connections { .. } | Event::Gateway { .. } | Event::Catalog { .. } => {}
             }
         }
-        sleep_until(next.into()).await;
+        sleep_until(until.into()).await;
     }
 }

@@ -51,12 +51,26 @@ fn summary(board: &Board) -> String {
 
 fn sessions(frame: &mut Frame, area: Rect, board: &Board, view: &View) {
     let lines = if view.by_traffic { board.by_traffic() } else { board.by_name() };
-    let titles =
-        [" SESSION", "STATE", "GATEWAY", "HANDSHAKE", "RECEIVED", "SENT", "DROPPED", "REASON"];
+    let titles = [
+        " SESSION",
+        "STATE",
+        "USER",
+        "GATEWAY",
+        "CREDENTIAL",
+        "AGE",
+        "HANDSHAKE",
+        "RECEIVED",
+        "SENT",
+        "DROPPED",
+        "REASON",
+    ];
     let widths = [
         Constraint::Fill(3),
         Constraint::Length(13),
+        Constraint::Fill(2),
         Constraint::Fill(3),
+        Constraint::Fill(2),
+        Constraint::Length(7),
         Constraint::Length(9),
         Constraint::Length(10),
         Constraint::Length(10),
@@ -75,7 +89,10 @@ fn row(line: &Line) -> Row<'_> {
     Row::new([
         Cell::from(format!(" {}", line.session_id)),
         Cell::from(line.state.as_str()).style(colour(line.state)),
+        Cell::from(line.user.as_deref().unwrap_or_default()),
         Cell::from(line.gateway.as_deref().unwrap_or_default()),
+        Cell::from(line.credential.as_deref().unwrap_or_default()),
+        Cell::from(age(line.age_s)),
         carried(|it| it.handshake_age_s.map(age).unwrap_or_default()),
         carried(|it| rate(it.received_bytes_per_s)),
         carried(|it| rate(it.sent_bytes_per_s)),

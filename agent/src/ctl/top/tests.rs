@@ -1,7 +1,7 @@
 //! The picture, drawn on a terminal in memory.
 
 use std::io;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crossterm::event::{Event, KeyCode, KeyEvent, KeyModifiers};
 use egress_core::api::{SessionList, SessionView, TrafficList, TrafficView};
@@ -21,7 +21,10 @@ use crate::ctl::tables;
 fn looks() -> [Look; 2] {
     let start = Instant::now();
     let look = |seconds, received, sent| Look {
-        sessions: SessionList { sessions: vec![session("a", "connected"), blocked("b")] },
+        sessions: SessionList {
+            sessions: vec![session("a", "connected"), blocked("b")],
+            next: None,
+        },
         traffic: TrafficList { traffic: vec![traffic("a", received, sent)] },
         at: start + Duration::from_secs(seconds),
     };
@@ -34,12 +37,19 @@ fn session(id: &str, state: &str) -> SessionView {
         "provider": "nordic", "country": "Sweden", "city": "Malmö",
     });
     let view = json!({
-        "session_id": id, "state": state, "subject": {}, "profile": "sealed", "gateway": gateway,
-        "addresses": [], "dns": [], "environment": {}, "created_at": 0,
+        "session_id": id, "state": state, "subject": {"user": "ann"}, "profile": "sealed",
+        "gateway": gateway, "credential_name": "ann-1", "addresses": [], "dns": [],
+        "environment": {}, "created_at": three_hours_ago(),
         "timings_ms": { "seal": 0.0, "select": 0.0, "tunnel": 0.0, "handshake": 0.0, "open": 0.0,
                         "total": 0.0 },
     });
     serde_json::from_value(view).unwrap()
+}
+
+/// And some minutes: an age that stays the same while the test runs.
+fn three_hours_ago() -> u64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
+    now - 3 * 3_600 - 600
 }
 
 fn blocked(id: &str) -> SessionView {
@@ -63,7 +73,7 @@ async fn screen(
     news: impl IntoIterator<Item = Result<Look, Failure>>,
     keys: &[KeyCode],
 ) -> Vec<String> {
-    let mut terminal = Terminal::new(TestBackend::new(110, height)).unwrap();
+    let mut terminal = Terminal::new(TestBackend::new(150, height)).unwrap();
     let news = stream::iter(news.into_iter().collect::<Vec<_>>()).chain(stream::pending());
     // Keys come when the news is in.
     let keys: Vec<_> = keys.iter().copied().chain([KeyCode::Char('q')]).collect();
@@ -91,9 +101,12 @@ async fn every_session_is_a_line_with_its_state_gateway_handshake_and_rates() {
     let screen = screen(6, looks().map(Ok), &[]).await;
     let words = |at: usize| screen[at].split_whitespace().collect::<Vec<_>>().join(" ");
     assert_eq!(words(0), "1 connected, 1 blocked received 1.2 MB/s sent 400 B/s");
-    assert_eq!(words(1), "SESSION STATE GATEWAY HANDSHAKE RECEIVED SENT DROPPED REASON");
-    assert_eq!(words(2), "a connected nordic/se-1 42 s 1.2 MB/s 400 B/s 7");
-    assert_eq!(words(3), "b blocked nordic/se-1 handshake_timeout");
+    assert_eq!(
+        words(1),
+        "SESSION STATE USER GATEWAY CREDENTIAL AGE HANDSHAKE RECEIVED SENT DROPPED REASON"
+    );
+    assert_eq!(words(2), "a connected ann nordic/se-1 ann-1 3 h 42 s 1.2 MB/s 400 B/s 7");
+    assert_eq!(words(3), "b blocked ann nordic/se-1 ann-1 3 h handshake_timeout");
     assert!(words(5).starts_with("q quit"), "{screen:?}");
 }
 
@@ -110,7 +123,10 @@ fn many(count: usize) -> Look {
     let ids: Vec<_> = (0..count).map(|n| format!("s{n:03}")).collect();
     let traffic = ids.iter().zip(0..).map(|(id, n)| traffic(id, n * 1_000, 0)).collect();
     Look {
-        sessions: SessionList { sessions: ids.iter().map(|id| session(id, "connected")).collect() },
+        sessions: SessionList {
+            sessions: ids.iter().map(|id| session(id, "connected")).collect(),
+            next: None,
+        },
         traffic: TrafficList { traffic },
         at: Instant::now(),
     }
