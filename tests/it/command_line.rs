@@ -64,6 +64,12 @@ fn a_command_has_its_own_exit_code_and_no_other_way_out() {
     in_lab(|lab| {
         let mut world = World::new(lab, 1);
         let group = ["--group", GROUP];
+        let run = |command: &str| {
+            let gateway = ["exec", "-g", "lab/gw0", "--group", GROUP, "--"];
+            egressctl(&[&gateway[..], &[command]].concat()).status.code()
+        };
+        assert_eq!(run("/nowhere/there"), Some(127), "there is no such command");
+        assert_eq!(run("/etc/passwd"), Some(126), "it is none");
         let exec = |command: &str| {
             let gateway = ["exec", "-g", "lab/gw0"];
             let command = ["--", "sh", "-c", command];
@@ -78,7 +84,7 @@ fn a_command_has_its_own_exit_code_and_no_other_way_out() {
         sniffer.assert_clean("a command runs", &world.allowed(), &canary);
         world.peer.stop();
         let refused = ["exec", "-g", "lab/gw0", "--deadline", "1", "--group", GROUP, "--", "true"];
-        let said = says(&refused, 1);
+        let said = says(&refused, 125);
         assert!(said.contains("handshake timeout"), "{said}");
     });
 }
@@ -196,8 +202,35 @@ fn top_tells_how_sessions_stand_and_what_they_carry() {
 #[test]
 fn nobody_there_and_nonsense_have_exit_codes_of_their_own() {
     in_lab(|_lab| {
-        says(&["sessions"], 69);
+        let said = says(&["sessions"], 69);
+        assert!(said.contains("systemctl status egress-agent"), "{said}");
         says(&["session"], 64);
         says(&["attach", "c", "--netns", "/run/netns/x"], 64);
+        says(&["exec", "-g", "x", "--", "true"], 125);
+        says(&["exec", "-g", "x", "--no-such-option", "--", "true"], 125);
+        for (arguments, code, word) in [
+            (&["sessions", "-o", "json"][..], 69, "no_agent"),
+            (&["-o", "json", "attach", "c", "--netns", "/x"], 64, "invalid_request"),
+            (&["exec", "-o", "json", "-g", "x", "--", "true"], 125, "no_agent"),
+            (&["check", "-o", "json", "/nowhere/there.conf"], 1, "invalid_request"),
+        ] {
+            let said = says(arguments, code);
+            let problem: Value = serde_json::from_str(&said)
+                .unwrap_or_else(|_| panic!("{arguments:?} is no JSON: {said}"));
+            assert_eq!(problem["code"], word, "{arguments:?}: {said}");
+        }
+    });
+}
+
+#[test]
+fn nobody_who_reads_is_no_reason_to_complain() {
+    in_lab(|lab| {
+        let _agent = Agent::start(lab);
+        let (read, write) = std::io::pipe().unwrap();
+        drop(read);
+        let mut command = host_command(PROGRAM);
+        let output = command.arg("sessions").stdout(write).output().unwrap();
+        assert_eq!(output.status.code(), Some(141));
+        assert_eq!(String::from_utf8_lossy(&output.stderr), "");
     });
 }

@@ -16,7 +16,7 @@ use nix::unistd::Pid;
 use tokio::process::{Child, Command};
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::arguments::Exec;
+use super::arguments::{Exec, Output};
 use super::failure::Failure;
 use super::screen::Screen;
 use crate::control::client::{Client, Error};
@@ -33,7 +33,7 @@ pub async fn exec(
     let session = exec.session.clone().unwrap_or_else(own_id);
     // Before there is a child that they could be meant for.
     let mut signals = signals().map_err(|source| Failure::system("listen for signals", source))?;
-    let mut child = inner(socket, exec, &session)
+    let mut child = inner(socket, exec, &session, screen.output())
         .spawn()
         .map_err(|source| Failure::system("start the inner half", source))?;
     let ended = see_through(&mut child, &mut signals).await;
@@ -46,10 +46,11 @@ fn own_id() -> SessionId {
     format!("exec-{}-{now}", id()).parse().expect("digits and dashes make an id")
 }
 
-fn inner(socket: &Path, exec: &Exec, session: &SessionId) -> Command {
+fn inner(socket: &Path, exec: &Exec, session: &SessionId, output: Output) -> Command {
     let program = env::current_exe().unwrap_or_else(|_| "/proc/self/exe".into());
     let mut command = Command::new(program);
-    command.arg("--socket").arg(socket).arg("inside");
+    command.arg("--socket").arg(socket);
+    command.args((output == Output::Json).then_some("--output=json")).arg("inside");
     command.arg(format!("--session={session}"));
     command.arg(format!("--gateway={}", exec.gateway));
     command.arg(format!("--deadline={}", exec.deadline.deadline));

@@ -16,7 +16,6 @@ pub fn state_changed(hands: &Hands) {
     macro_rules! log {
         ($level:ident) => {
             $level!(
-                session = %row.id(),
                 state = row.state.as_str(),
                 user = subject.user,
                 groups = subject.groups.join(","),
