@@ -1,5 +1,6 @@
 //! How soon an admin is answered while a caller of each role takes all that it can get, for a
 //! minute.
+#![expect(clippy::print_stdout, reason = "the figures are the bench's result")]
 
 #[path = "../../tests/it/harness/mod.rs"]
 #[allow(dead_code, reason = "the tests use the rest")]

@@ -80,8 +80,8 @@ async fn read(mut body: Body, most: usize, pace: Pace) -> Result<Bytes, Refusal>
 impl Pace {
     /// How long the first `received` bytes may take, and the next ones.
     fn time_for(self, received: usize) -> Duration {
-        let received = Duration::from_secs_f64(received as f64 / self.rate as f64);
-        self.within.min(self.start + received)
+        let at_this_rate = received as u64 * 1_000 / self.rate;
+        self.within.min(self.start + Duration::from_millis(at_this_rate))
     }
 }
 

@@ -93,10 +93,8 @@ impl Budget {
     pub(super) async fn body(&self, bytes: usize) -> Permit {
         let permits = u32::try_from(bytes.min(BODY_BYTES)).unwrap_or(u32::MAX);
         let own = acquire(&self.body_bytes, permits).await;
-        let shared = match self.admin {
-            true => None,
-            false => Some(acquire(&self.shared.body_bytes, permits).await),
-        };
+        let shared =
+            if self.admin { None } else { Some(acquire(&self.shared.body_bytes, permits).await) };
         self.permit(own, shared, bytes)
     }
 
@@ -104,10 +102,9 @@ impl Budget {
     /// stands once in the line of all.
     pub(super) async fn large_body(&self) -> Permit {
         let own = acquire(&self.large_bodies, 1).await;
-        let shared = match self.admin {
-            true => acquire(&self.shared.admin_large_bodies, 1).await,
-            false => acquire(&self.shared.large_bodies, 1).await,
-        };
+        let SharedBudget { large_bodies, admin_large_bodies, .. } = &*self.shared;
+        let places = if self.admin { admin_large_bodies } else { large_bodies };
+        let shared = acquire(places, 1).await;
         self.permit(own, Some(shared), 0)
     }
 

@@ -57,12 +57,11 @@ impl Screen {
     #[expect(clippy::unused_self, reason = "whoever prints has been handed the screen")]
     pub fn print(self, text: &str) -> Result<(), Failure> {
         let mut out = io::stdout().lock();
-        out.write_all(text.as_bytes()).and_then(|()| out.flush()).map_err(|source| {
-            match source.kind() {
-                io::ErrorKind::BrokenPipe => Failure::PipeClosed,
-                _ => Failure::system("write to standard output", source),
-            }
-        })
+        let written = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+        match written {
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Err(Failure::PipeClosed),
+            written => written.map_err(|error| Failure::system("write to standard output", error)),
+        }
     }
 
     /// Warnings and notes beside an answer.

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::{self, JoinHandle};
@@ -115,7 +115,7 @@ impl Drop for Greedy {
     }
 }
 
-fn take_all(greed: Greed, socket: &PathBuf, stop: &AtomicBool, opened: &AtomicU64) {
+fn take_all(greed: Greed, socket: &Path, stop: &AtomicBool, opened: &AtomicU64) {
     let mut held = VecDeque::new();
     while !stop.load(Ordering::Relaxed) {
         let Some(mut stream) = connect(socket) else { continue };
@@ -163,7 +163,7 @@ impl Greed {
             Self::SlowBodies => {
                 head(stream, APPLY, 64 << 20)?;
                 while !stop.load(Ordering::Relaxed) {
-                    stream.write_all(&[b' '; 30_000])?;
+                    stream.write_all(&vec![b' '; 30_000])?;
                     thread::sleep(PATIENCE);
                 }
                 Ok(())
