@@ -1,16 +1,13 @@
 //! Many attaches at once, and their ends.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::thread;
 use std::time::{Duration, Instant};
 
 use egress_core::api::SessionView;
 
 use crate::harness::container::Container;
+use crate::harness::crowd::each;
 use crate::harness::world::{World, request};
 
-/// Callers that ask at one time: fewer than the daemon takes connections.
-const CALLERS: usize = 100;
 /// Longer than a thousand attaches take.
 const DEADLINE_MS: u64 = 240_000;
 
@@ -53,20 +50,4 @@ impl Attached {
             at(99)
         );
     }
-}
-
-/// Does `work` with every item, with many at one time.
-fn each<I: Sync, T: Send>(items: &[I], work: impl Fn(&I) -> T + Sync) -> Vec<T> {
-    let next = AtomicUsize::new(0);
-    let take = || {
-        let mut done = Vec::new();
-        while let Some(item) = items.get(next.fetch_add(1, Ordering::Relaxed)) {
-            done.push(work(item));
-        }
-        done
-    };
-    thread::scope(|scope| {
-        let callers: Vec<_> = (0..CALLERS).map(|_| scope.spawn(take)).collect();
-        callers.into_iter().flat_map(|caller| caller.join().expect("it is done")).collect()
-    })
 }

@@ -4,6 +4,7 @@ use std::fmt;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use crate::harness::agent::Agent;
 use crate::harness::world::World;
 use crate::process::{Memory, cpu_seconds, memory_kib};
 
@@ -23,8 +24,13 @@ struct Has {
 impl Cost {
     /// What they have now.
     pub fn of(world: &World<'_>) -> Self {
-        let dataplane = world.agent.dataplane_pid().expect("a data plane runs");
-        Self { control: Has::of(world.agent.pid()), dataplane: Has::of(dataplane) }
+        Self::of_agent(&world.agent)
+    }
+
+    /// What they have now.
+    pub fn of_agent(agent: &Agent<'_>) -> Self {
+        let dataplane = agent.dataplane_pid().expect("a data plane runs");
+        Self { control: Has::of(agent.pid()), dataplane: Has::of(dataplane) }
     }
 
     /// Shows what each of so many sessions has added to `before`.

@@ -1,8 +1,11 @@
-//! A thousand sessions in one daemon: what each costs, and how soon they are there.
+//! A thousand sessions in one daemon: what each costs, and how soon they are there. And as many as
+//! it takes, while its processes die and hang.
 //!
-//! `cargo bench --bench density -- [DEVICE]`, which is a value of `wireguard.device`. `SESSIONS`
-//! (1,000) and `IDLE_SECONDS` (60) say how many there are and for how long they are watched. The
-//! far end is `EGRESS_FAR_END`, else the newest `wireguard-go` that `scripts/setup bench` fetched.
+//! `cargo bench --bench density -- [cost] [deaths]`; without names both. Of the first, `DEVICE` is
+//! a value of `wireguard.device`, `SESSIONS` (1,000) and `IDLE_SECONDS` (60) say how many there are
+//! and for how long they are watched, and the far end is `EGRESS_FAR_END`, else the newest
+//! `wireguard-go` that `scripts/setup bench` fetched. Of the second, `WIREGUARD` (4,096) and
+//! `OPENVPN` (300) say how many there are.
 
 #![allow(clippy::print_stdout, reason = "what is measured is shown")]
 
@@ -15,6 +18,7 @@ mod process;
 
 mod attaching;
 mod cost;
+mod deaths;
 
 use std::path::Path;
 use std::thread;
@@ -39,7 +43,18 @@ const WIREGUARD_GO: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/.tools/wireguar
 
 fn main() {
     // Cargo adds `--bench`.
-    let device = std::env::args().skip(1).find(|argument| !argument.starts_with('-'));
+    let wanted: Vec<_> = std::env::args().skip(1).filter(|name| !name.starts_with('-')).collect();
+    let wants = |name: &str| wanted.is_empty() || wanted.iter().any(|wanted| wanted == name);
+    if wants("cost") {
+        costs();
+    }
+    if wants("deaths") {
+        in_lab(|lab| deaths::run(lab, setting("WIREGUARD", 4096), setting("OPENVPN", 300)));
+    }
+}
+
+fn costs() {
+    let device = std::env::var("DEVICE").ok();
     let sessions = setting("SESSIONS", 1000);
     let watched = Duration::from_secs(u64::from(setting("IDLE_SECONDS", 60)));
     let device = device.map(|device| format!("[wireguard]\ndevice = \"{device}\"\n"));

@@ -134,6 +134,22 @@ fn a_stopped_data_plane_goes_on_for_an_agent_that_starts() {
 }
 
 #[test]
+fn a_data_plane_that_hangs_is_replaced_by_an_agent_that_starts() {
+    in_lab(|lab| {
+        let mut world = World::new(lab, 1);
+        let (container, _) = world.attached("c-1");
+        let held = dataplane(&world);
+        let hang = Hang::of(held, "egress-dataplan");
+        world.agent.kill_control();
+        world.agent.start_again();
+        container.wait_for_traffic(LIMIT);
+        let all = world.agent.dataplane_pids();
+        assert!(all.len() == 1 && all[0] != held, "{held}, {all:?}");
+        drop(hang);
+    });
+}
+
+#[test]
 fn traffic_flows_while_control_is_stopped_and_it_obeys_when_it_goes_on() {
     in_lab(|lab| {
         let mut world = World::new(lab, 1);

@@ -3,6 +3,7 @@
 use std::fs;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixDatagram;
 use std::thread;
 use std::time::Duration;
 
@@ -120,6 +121,30 @@ fn a_start_does_not_mind_a_child_that_still_holds_a_dead_agents_listeners() {
         release.join().unwrap();
         world.agent.wait_for_state(&session_id("c-1"), SessionState::Connected, LIMIT);
         container.wait_for_traffic(LIMIT);
+    });
+}
+
+#[test]
+fn systemd_is_told_that_the_agent_lives_for_as_long_as_it_does() {
+    in_lab(|lab| {
+        let path = "/run/notify";
+        let told = UnixDatagram::bind(path).unwrap();
+        told.set_read_timeout(Some(LIMIT)).unwrap();
+        let environment =
+            vec![("NOTIFY_SOCKET", path.to_owned()), ("WATCHDOG_USEC", "300000".to_owned())];
+        let agent = Agent::start_in(lab, "", environment);
+        let hear = || {
+            let mut buffer = [0; 256];
+            let length = told.recv(&mut buffer).expect("it is told");
+            String::from_utf8_lossy(&buffer[..length]).into_owned()
+        };
+        assert!(hear().contains("READY=1"));
+        assert!((0..5).all(|_| hear().contains("WATCHDOG=1")));
+        kill(Pid::from_raw(agent.pid()), Signal::SIGSTOP).unwrap();
+        // What was said before it was stopped.
+        told.set_read_timeout(Some(Duration::from_secs(1))).unwrap();
+        let more = std::iter::from_fn(|| told.recv(&mut [0; 256]).ok()).count();
+        assert!(more < 3, "a stopped agent says {more} more times that it lives");
     });
 }
 

@@ -148,10 +148,7 @@ fn sessions_come_back_after_control_and_data_plane_died() {
     in_lab(|lab| {
         let mut world = World::new(lab, 1);
         let (container, _) = world.attached("c-1");
-        let dataplane = world.agent.dataplane_pid().expect("a data plane runs");
-        world.agent.kill_control();
-        let dataplane = nix::unistd::Pid::from_raw(dataplane);
-        nix::sys::signal::kill(dataplane, nix::sys::signal::Signal::SIGKILL).unwrap();
+        world.agent.kill_dataplane_and_control();
         world.agent.start_again();
         let id = session_id("c-1");
         world.agent.wait_for_state(&id, SessionState::Connected, Duration::from_secs(15));

@@ -1,19 +1,26 @@
 //! What control has not heard yet: bounded, the newest of each kind.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, HashMap};
 
 use crate::protocol::{Event, TunnelId};
+use crate::roster::TUNNELS_MAX;
 
-const MOST: usize = 4096;
+/// One of each kind for every tunnel, so that a handshake, which is told once, is not lost while
+/// control does not listen.
+const MOST: usize = 4 * TUNNELS_MAX;
 
 /// Events in the order of their last happening. Of one kind about one peer only the newest is
 /// kept; at the limit the oldest [`Event::Silent`] goes, else the oldest of all.
 #[derive(Debug, Default)]
 pub struct News {
-    events: VecDeque<Event>,
+    events: BTreeMap<u64, Event>,
+    newest: HashMap<About, u64>,
+    next: u64,
 }
 
-#[derive(PartialEq, Eq)]
+type About = (Kind, TunnelId, Option<u16>);
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 enum Kind {
     Handshake,
     Silent,
@@ -24,27 +31,36 @@ enum Kind {
 impl News {
     /// Adds one.
     pub fn push(&mut self, event: Event) {
-        let about = about(event);
-        self.events.retain(|&former| self::about(former) != about);
-        if self.events.len() == MOST {
-            let silent = self.events.iter().position(|event| matches!(event, Event::Silent { .. }));
-            self.events.remove(silent.unwrap_or(0));
+        if let Some(former) = self.newest.insert(about(event), self.next) {
+            self.events.remove(&former);
+        } else if self.events.len() == MOST {
+            let silent = |(_, event): &(&u64, &Event)| matches!(event, Event::Silent { .. });
+            let oldest = self.events.iter().find(silent).or_else(|| self.events.iter().next());
+            let oldest = oldest.map(|(number, _)| *number);
+            self.forget(oldest);
         }
-        self.events.push_back(event);
+        self.events.insert(self.next, event);
+        self.next += 1;
     }
 
     /// The one to tell next.
     pub fn next(&self) -> Option<Event> {
-        self.events.front().copied()
+        self.events.first_key_value().map(|(_, event)| *event)
     }
 
     /// It was told.
     pub fn told(&mut self) {
-        self.events.pop_front();
+        self.forget(self.events.keys().next().copied());
+    }
+
+    fn forget(&mut self, number: Option<u64>) {
+        if let Some(event) = number.and_then(|number| self.events.remove(&number)) {
+            self.newest.remove(&about(event));
+        }
     }
 }
 
-fn about(event: Event) -> (Kind, TunnelId, Option<u16>) {
+fn about(event: Event) -> About {
     match event {
         Event::Handshake { tunnel, peer } => (Kind::Handshake, tunnel, Some(peer)),
         Event::Silent { tunnel, peer, .. } => (Kind::Silent, tunnel, Some(peer)),

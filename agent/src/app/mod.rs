@@ -8,6 +8,7 @@ mod prepare;
 mod push;
 mod records;
 mod vault;
+mod watchdog;
 
 use std::io;
 use std::sync::Arc;
@@ -66,6 +67,7 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     info!(version = env!("CARGO_PKG_VERSION"), "ready");
     // Nobody listens where there is no systemd.
     let _ = sd_notify::notify(&[NotifyState::Ready]);
+    let _alive = watchdog::start();
 
     stop.await;
     let _ = sd_notify::notify(&[NotifyState::Stopping]);

@@ -16,7 +16,7 @@ use tokio::io::unix::AsyncFd;
 use tokio::sync::mpsc;
 use tracing::{error, warn};
 
-use super::lifeline::Command;
+use super::lifeline::{Command, tell};
 use super::lookout::Lookout;
 use crate::telemetry::chain;
 
@@ -88,25 +88,18 @@ impl Deaths {
     fn tell(&self, cookie: u64) {
         self.0.lookout.forget(cookie);
         if let Some(commands_tx) = self.listeners().remove(&cookie) {
-            send(commands_tx, Command::NamespaceGone);
+            tell(commands_tx, Command::NamespaceGone);
         }
     }
 
     fn tell_everybody(&self) {
         warn!("deaths of namespaces were lost; every session looks for its own");
         for commands_tx in self.listeners().values() {
-            send(commands_tx.clone(), Command::LookForNamespace);
+            tell(commands_tx.clone(), Command::LookForNamespace);
         }
     }
 
     fn listeners(&self) -> MutexGuard<'_, HashMap<u64, mpsc::Sender<Command>>> {
         self.0.listeners.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// A driver whose queue is full is waited for by a task of its own.
-fn send(commands_tx: mpsc::Sender<Command>, command: Command) {
-    if let Err(mpsc::error::TrySendError::Full(command)) = commands_tx.try_send(command) {
-        tokio::spawn(async move { commands_tx.send(command).await });
     }
 }

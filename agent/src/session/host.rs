@@ -13,7 +13,7 @@ use tokio::task::spawn_blocking;
 use tokio::time::sleep;
 use tracing::{debug, error, warn};
 
-use super::lifeline::Command;
+use super::lifeline::{Command, tell};
 use super::manager::Manager;
 use crate::telemetry::chain;
 
@@ -55,8 +55,8 @@ impl Manager {
         let lifelines = self.lifelines();
         debug!(sessions = lifelines.len(), "the host's {what} have changed");
         for (_, lifeline) in lifelines {
-            // A driver whose queue is full has other reasons to look.
-            let _ = lifeline.commands_tx.try_send(command());
+            // Also one that is busy: its seal has to know the host's new addresses.
+            tell(lifeline.commands_tx, command());
         }
     }
 }

@@ -82,6 +82,13 @@ pub struct Lifeline {
     pub status_rx: watch::Receiver<Status>,
 }
 
+/// Tells a driver something without waiting: where its queue is full, a task of its own does.
+pub fn tell(commands_tx: mpsc::Sender<Command>, command: Command) {
+    if let Err(mpsc::error::TrySendError::Full(command)) = commands_tx.try_send(command) {
+        tokio::spawn(async move { commands_tx.send(command).await });
+    }
+}
+
 impl Lifeline {
     /// How it stands now.
     pub fn status(&self) -> Status {

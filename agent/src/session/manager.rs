@@ -16,7 +16,7 @@ use tracing::{Instrument, error, info, info_span};
 
 use super::change_log;
 use super::driver::Driver;
-use super::lifeline::{COMMANDS, Command, Lifeline, Status};
+use super::lifeline::{COMMANDS, Command, Lifeline, Status, tell};
 use super::prepare::{self, Prepared};
 use super::selection;
 use super::shell::Shell;
@@ -328,7 +328,7 @@ impl Manager {
         let lifelines = self.lifelines();
         info!(sessions = lifelines.len(), "the agent stops");
         for (_, lifeline) in lifelines {
-            tokio::spawn(async move { lifeline.commands_tx.send(Command::Shutdown).await });
+            tell(lifeline.commands_tx, Command::Shutdown);
         }
         self.0.drivers.close();
         timeout(within, self.0.drivers.wait()).await.is_ok()

@@ -41,6 +41,7 @@ pub struct Agent<'a> {
     metrics: SocketAddr,
     process: Process,
     said_before: String,
+    environment: Vec<(&'static str, String)>,
 }
 
 impl<'a> Agent<'a> {
@@ -53,6 +54,11 @@ impl<'a> Agent<'a> {
     /// Starts it with more lines of `agent.toml`. Packets pass one by one where
     /// `EGRESS_TEST_OFFLOAD=off`.
     pub fn start_with(lab: &'a Lab, config: &str) -> Self {
+        Self::start_in(lab, config, Vec::new())
+    }
+
+    /// The same with more variables in its environment.
+    pub fn start_in(lab: &'a Lab, config: &str, environment: Vec<(&'static str, String)>) -> Self {
         let own = format!("run_dir = \"{RUN_DIR}\"\nstate_dir = \"{STATE_DIR}\"\n");
         let openvpn = if config.contains("[openvpn]") { String::new() } else { own_users() };
         let log = if config.contains("[log]") { "" } else { "[log]\nlevel = \"debug\"\n" };
@@ -63,8 +69,9 @@ impl<'a> Agent<'a> {
             lab,
             socket: Path::new(RUN_DIR).join("agent.sock"),
             metrics: ([127, 0, 0, 1], 9586).into(),
-            process: launch(),
+            process: launch(&environment),
             said_before: String::new(),
+            environment,
         };
         agent.wait_until_ready();
         agent
@@ -119,6 +126,13 @@ impl<'a> Agent<'a> {
         kill(Pid::from_raw(pid), Signal::SIGKILL).expect("kill the data plane");
     }
 
+    /// `kill -9` of both at the same time.
+    pub fn kill_dataplane_and_control(&mut self) {
+        let pid = self.dataplane_pid().expect("a data plane runs");
+        self.kill_control();
+        kill(Pid::from_raw(pid), Signal::SIGKILL).expect("kill the data plane");
+    }
+
     /// Starts control again after its end and waits until it is ready.
     pub fn start_again(&mut self) {
         self.begin_again();
@@ -127,13 +141,13 @@ impl<'a> Agent<'a> {
 
     /// Starts control again after its end.
     pub fn begin_again(&mut self) {
-        self.process = launch();
+        self.process = launch(&self.environment);
     }
 
     /// Starts one beside another, which must fail, and gives what it says.
     #[track_caller]
     pub fn start_another() -> String {
-        let mut other = launch();
+        let mut other = launch(&[]);
         assert!(!other.wait(SOON).success());
         other.output()
     }
@@ -321,8 +335,9 @@ fn offload_wanted() -> &'static str {
     }
 }
 
-fn launch() -> Process {
+fn launch(environment: &[(&str, String)]) -> Process {
     let mut command = host_command("setpriv");
+    command.envs(environment.iter().map(|(name, value)| (name, value)));
     command.args(["--no-new-privs", "--bounding-set", &unit_capabilities(), "--", PROGRAM]);
     Process::start(command.args(["--config", CONFIG]))
 }

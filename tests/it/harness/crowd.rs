@@ -16,41 +16,48 @@ use super::wireguard_peer::Client;
 use super::world::{GROUP, gateway_id, request};
 
 /// Callers that ask at one time: fewer than the daemon takes connections.
-const CALLERS: usize = 64;
+const CALLERS: usize = 100;
 /// Longer than thousands of attaches take.
 const DEADLINE_MS: u64 = 240_000;
 
-/// Containers with a session each.
+/// Containers, and a far end for each.
 pub struct Crowd {
-    /// One in each container.
-    pub probes: Probes,
-    _containers: Vec<Container>,
-    _far_ends: Responders,
+    /// In the order of their far ends.
+    pub containers: Vec<Container>,
+    /// They answer.
+    pub far_ends: Responders,
+    first: u16,
 }
 
 impl Crowd {
-    /// So many containers, attached to far ends on this gateway.
-    pub fn attached(agent: &Agent<'_>, gateway: &Gateway, count: u16) -> Self {
+    /// So many, with far ends on this gateway that the agent knows by numbers from `first` on.
+    pub fn new(agent: &Agent<'_>, gateway: &Gateway, first: u16, count: u16) -> Self {
         egress_linux::process::raise_nofile_limit().expect("each far end has a socket");
-        let client = Client::new(0);
+        let client = Client::new(first);
         let far_ends = Responders::start(gateway, &client, count);
         agent.apply(&json!({
             "provider": [{ "name": "lab", "type": "wireguard" }],
-            "gateway": far_ends.gateways(),
+            "gateway": far_ends.gateways_from(first),
             "mapping": [{ "provider": "lab", "group": GROUP }],
             "credential": [{
                 "provider": "lab",
-                "name": "crowd",
+                "name": format!("crowd{first}"),
                 "group": GROUP,
                 "private_key": client.keys.private,
                 "address": [format!("{}/32", client.v4)],
+                "gateways": (first..first + count).map(gateway_id).collect::<Vec<_>>(),
             }],
         }));
-        let numbers: Vec<_> = (0..count).collect();
+        let numbers: Vec<_> = (first..first + count).collect();
         let containers = each(&numbers, |number| Container::named(&format!("c-{number}")));
-        attach(agent, &containers, |number| gateway_id(u16::try_from(number).expect("a u16")));
-        let probes = Probes::of(&containers);
-        Self { probes, _containers: containers, _far_ends: far_ends }
+        Self { containers, far_ends, first }
+    }
+
+    /// Attaches all of them, and asks in every one.
+    pub fn attach(&self, agent: &Agent<'_>) -> Probes {
+        let number = |place: usize| self.first + u16::try_from(place).expect("a u16");
+        attach(agent, &self.containers, |place| gateway_id(number(place)));
+        Probes::of(&self.containers)
     }
 }
 

@@ -3,6 +3,7 @@
 
 use std::net::{SocketAddr, UdpSocket};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -26,6 +27,7 @@ const PORT: u16 = 52_000;
 pub struct Responders {
     addresses: Vec<SocketAddr>,
     keys: Vec<KeyPair>,
+    mute: Arc<AtomicBool>,
     _runtime: Runtime,
 }
 
@@ -40,22 +42,35 @@ impl Responders {
         let runtime = Builder::new_multi_thread().worker_threads(1).enable_io().build();
         let runtime = runtime.expect("start the far ends' thread");
         let client = PublicKey::from(decoded(&client.keys.public));
+        let mute = Arc::<AtomicBool>::default();
         let keys = sockets.into_iter().map(|socket| {
             let keys = KeyPair::random();
             let own = StaticSecret::from(decoded(&keys.private));
             let index = u32::from_le_bytes(random_bytes()) >> 8;
             // A far end whose client comes back again and again does not ask it for cookies.
             let limit = Arc::new(RateLimiter::new(&PublicKey::from(&own), u64::MAX));
-            runtime.spawn(answer(socket, Tunn::new(own, client, None, None, index, Some(limit))));
+            let tunnel = Tunn::new(own, client, None, None, index, Some(limit));
+            runtime.spawn(answer(socket, tunnel, Arc::clone(&mute)));
             keys
         });
         let keys = keys.collect();
-        Self { addresses, keys, _runtime: runtime }
+        Self { addresses, keys, mute, _runtime: runtime }
+    }
+
+    /// Has them take no notice of anybody, or answer again.
+    #[allow(dead_code, reason = "benches share this")]
+    pub fn set_mute(&self, mute: bool) {
+        self.mute.store(mute, Ordering::Relaxed);
     }
 
     /// One gateway record of provider `lab` for each.
     pub fn gateways(&self) -> Vec<Value> {
-        let each = (0..).zip(self.addresses.iter().zip(&self.keys));
+        self.gateways_from(0)
+    }
+
+    /// The same, with numbers from this one on.
+    pub fn gateways_from(&self, first: u16) -> Vec<Value> {
+        let each = (first..).zip(self.addresses.iter().zip(&self.keys));
         each.map(|(number, (address, keys))| gateway_record(number, address, &keys.public))
             .collect()
     }
@@ -76,13 +91,16 @@ fn decoded(key: &str) -> [u8; 32] {
     STANDARD.decode(key).expect("base64").try_into().expect("a key has 32 bytes")
 }
 
-async fn answer(socket: UdpSocket, mut tunnel: Tunn) {
+async fn answer(socket: UdpSocket, mut tunnel: Tunn, mute: Arc<AtomicBool>) {
     socket.set_nonblocking(true).expect("let a socket wait");
     let socket = tokio::net::UdpSocket::from_std(socket).expect("wait for a socket");
     let (mut heard, mut said) = ([0; PACKET_MAX], [0; PACKET_MAX]);
     loop {
         // An error is a client's that has gone.
         let Ok((length, client)) = socket.recv_from(&mut heard).await else { continue };
+        if mute.load(Ordering::Relaxed) {
+            continue;
+        }
         let mut answer = tunnel.decapsulate(Some(client.ip()), &heard[..length], &mut said);
         if let TunnResult::WriteToTunnelV4(packet, _) = answer {
             let packet = returned(packet);

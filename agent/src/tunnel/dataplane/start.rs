@@ -5,12 +5,14 @@ use std::time::Duration;
 
 use egress_core::backoff::Backoff;
 use egress_dataplane::protocol::{Command, Message, Reply, Request, TunnelId, VERSION};
+use egress_linux::process::PidFd;
 use rustix::process::Signal;
 use tokio::sync::mpsc;
 use tokio::time::{sleep, timeout};
 use tracing::{error, info, warn};
 
 use super::connection::{Connection, Received};
+use super::heartbeat::BEAT;
 use super::held::Held;
 use super::launch::{Launch, end};
 use super::waiting::close;
@@ -20,10 +22,6 @@ use crate::telemetry::chain;
 
 /// How long a data plane has to say who it is.
 const GREETING: Duration = Duration::from_secs(10);
-/// The first wait after a data plane that could not be started.
-const RETRY_FIRST: Duration = Duration::from_millis(20);
-/// The longest one.
-const RETRY_MOST: Duration = Duration::from_secs(5);
 
 /// A connection to the data plane that runs, and what it has, or to a new one.
 pub async fn first_connection(
@@ -61,9 +59,8 @@ pub async fn start_until_it_runs(
     held: &mut Held,
     mut unfinished: HashMap<TunnelId, Done<()>>,
     jobs: &mut mpsc::Receiver<Job>,
-    readiness: &Readiness,
+    (backoff, readiness): (&mut Backoff, &Readiness),
 ) -> (Connection, HashMap<TunnelId, Done<()>>) {
-    let mut backoff = Backoff::new(RETRY_FIRST, RETRY_MOST, u64::from(std::process::id()));
     loop {
         match started(launch).await {
             Ok(connection) => return (connection, unfinished),
@@ -99,8 +96,21 @@ async fn started(launch: &Launch) -> Result<Connection, DataplaneError> {
 async fn greet(connection: &mut Connection) -> Result<Found, DataplaneError> {
     let hello = Request { number: 0, command: Command::Hello };
     connection.queue(&hello, Vec::new()).map_err(DataplaneError::Start)?;
-    let greeted = timeout(GREETING, greeting(connection)).await;
-    greeted.unwrap_or(Err(DataplaneError::Silent))
+    let process = PidFd::open(connection.process().pid()).map_err(DataplaneError::Start)?;
+    let stopped = async {
+        loop {
+            sleep(BEAT).await;
+            if process.is_stopped() {
+                return;
+            }
+        }
+    };
+    tokio::select! {
+        greeted = timeout(GREETING, greeting(connection)) => {
+            greeted.unwrap_or(Err(DataplaneError::Silent))
+        }
+        () = stopped => Err(DataplaneError::Silent),
+    }
 }
 
 async fn greeting(connection: &mut Connection) -> Result<Found, DataplaneError> {

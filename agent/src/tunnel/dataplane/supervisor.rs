@@ -3,11 +3,12 @@
 use std::collections::{HashMap, VecDeque};
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
+use egress_core::backoff::Backoff;
 use egress_dataplane::protocol::{Command, Event, Message, Reply, Request, TunnelId};
 use tokio::sync::mpsc;
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::time::{MissedTickBehavior, interval, sleep};
 use tracing::{error, info, warn};
 
 use super::connection::{Connection, Received};
@@ -22,6 +23,12 @@ use crate::metrics::Metrics;
 use crate::readiness::{Part, Readiness};
 use crate::telemetry::chain;
 
+/// The first wait after a data plane that could not be started, or died at once.
+const RETRY_FIRST: Duration = Duration::from_millis(20);
+/// The longest one.
+const RETRY_MOST: Duration = Duration::from_secs(5);
+/// One that lived for so long did not die of what it was started with.
+const STABLE: Duration = Duration::from_secs(1);
 /// Beats between two looks whether the next control would find the data plane.
 const LOOK_BEATS: u32 = 4;
 /// Messages that are taken in before a beat is judged: more than a socket's buffer holds.
@@ -38,6 +45,8 @@ pub(super) struct Supervisor {
     next_number: u64,
     heartbeat: Heartbeat,
     beats: u32,
+    started: Instant,
+    backoff: Backoff,
     /// The socket where the next control finds the data plane.
     served: Option<FileId>,
     /// It was said that there is none.
@@ -78,6 +87,8 @@ pub async fn start(
         next_number: 1,
         heartbeat: Heartbeat::default(),
         beats: 0,
+        started: Instant::now(),
+        backoff: Backoff::new(RETRY_FIRST, RETRY_MOST, u64::from(std::process::id())),
         unserved: false,
         readiness,
         leaving: false,
@@ -334,10 +345,16 @@ impl Supervisor {
         super::launch::end(self.connection.process()).await;
         let unfinished = self.fail_waiting();
         self.served = None;
-        let held = &mut self.held;
-        let started = start_until_it_runs(&self.launch, held, unfinished, jobs, &self.readiness);
+        if self.started.elapsed() < STABLE {
+            sleep(self.backoff.next_wait()).await;
+        } else {
+            self.backoff.reset();
+        }
+        let (held, tries) = (&mut self.held, (&mut self.backoff, &self.readiness));
+        let started = start_until_it_runs(&self.launch, held, unfinished, jobs, tries);
         let (connection, mut unfinished) = started.await;
         self.connection = connection;
+        self.started = Instant::now();
         self.heartbeat = Heartbeat::default();
         let pid = self.connection.process().pid();
         self.metrics.follow_dataplane(pid);
