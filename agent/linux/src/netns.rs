@@ -6,6 +6,7 @@ mod enter;
 mod inhabitants;
 mod open;
 
+pub(crate) use self::device::device_netns;
 pub use self::{
     enter::{EnterError, Netns, boot_id, own_cookie},
     inhabitants::{MountChanges, inhabitant, inhabitants, leads_to},

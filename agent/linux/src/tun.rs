@@ -1,8 +1,9 @@
 //! TUN devices: made in the host's namespace, moved into a container's.
 
 use std::{
+    ffi::CStr,
     io,
-    os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd},
+    os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd},
 };
 
 use netlink_packet_route::{
@@ -11,10 +12,14 @@ use netlink_packet_route::{
 };
 use rustix::{
     event::{PollFd, PollFlags, Timespec, epoll, poll},
+    fs::{Mode, OFlags, fstat, open, stat},
     net::{AddressFamily, SocketType, netdevice::name_to_index, socket},
 };
 
-use crate::{netlink::Socket, netns::Netns};
+use crate::{
+    netlink::Socket,
+    netns::{Netns, device_netns},
+};
 
 /// The most packets that are read away: the kernel keeps 500 of a device that nobody reads, unless
 /// it was told otherwise.
@@ -89,35 +94,94 @@ pub enum TunError {
 }
 
 /// Makes a device in the calling thread's namespace, down and without addresses. `name` has at
-/// most 15 bytes; the kernel replaces a `%d` in it by the first free number.
+/// most 15 bytes; the kernel replaces a `%d` in it by the first free number. A device of that name
+/// that is there already, of whatever kind, is an error.
 pub fn create(name: &str, mtu: u16, offload: Offload) -> Result<Device, TunError> {
     make(name, mtu, offload).map_err(|source| TunError::Create { name: name.to_owned(), source })
 }
 
 fn make(name: &str, mtu: u16, offload: Offload) -> io::Result<Device> {
-    let device = tun_rs::DeviceBuilder::new()
-        .name(name)
-        .mtu(mtu)
-        .enable(false)
-        .with(|linux| {
-            linux.offload(offload != Offload::Off);
-        })
-        .build_sync()?;
-    device.set_nonblocking(true)?;
-    let name = device.name()?;
-    let uncut = match (device.tcp_gso(), device.udp_gso()) {
-        (false, _) => Uncut::Nothing,
-        (true, false) => Uncut::Tcp,
-        (true, true) => Uncut::TcpAndUdp,
+    let flags = OFlags::RDWR | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let fd = open("/dev/net/tun", flags, Mode::empty())?;
+    // Without IFF_TUN_EXCL the fd would be one more end of a device that somebody else made.
+    let bare = libc::IFF_TUN | libc::IFF_NO_PI | libc::IFF_TUN_EXCL;
+    let mut attributes = vec![LinkAttribute::Mtu(mtu.into())];
+    let uncut = match offload {
+        Offload::Off => {
+            request(&fd, libc::TUNSETIFF, name, bare)?;
+            Uncut::Nothing
+        }
+        Offload::VnetHeader { segments } => {
+            request(&fd, libc::TUNSETIFF, name, bare | libc::IFF_VNET_HDR)?;
+            attributes.push(LinkAttribute::GsoMaxSegs(segments.into()));
+            leave_uncut(&fd)?
+        }
     };
-    // SAFETY: into_raw_fd gives up ownership of an open descriptor, so that it is only ours now.
-    let fd = unsafe { OwnedFd::from_raw_fd(device.into_raw_fd()) };
-    let any = socket(AddressFamily::UNIX, SocketType::DGRAM, None)?;
-    let index = name_to_index(&any, &name)?;
-    if let Offload::VnetHeader { segments } = offload {
-        set(index, vec![LinkAttribute::GsoMaxSegs(segments.into())])?;
-    }
+    let name = name_of(&fd)?;
+    let index = index_by_name(&name)?;
+    set(index, attributes)?;
     Ok(Device { fd, index, name, uncut })
+}
+
+fn leave_uncut(fd: &OwnedFd) -> io::Result<Uncut> {
+    let tcp = libc::TUN_F_CSUM | libc::TUN_F_TSO4 | libc::TUN_F_TSO6;
+    set_offload(fd, tcp)?;
+    let with_udp = set_offload(fd, tcp | libc::TUN_F_USO4 | libc::TUN_F_USO6);
+    Ok(if with_udp.is_ok() { Uncut::TcpAndUdp } else { Uncut::Tcp })
+}
+
+fn set_offload(fd: &OwnedFd, features: libc::c_uint) -> io::Result<()> {
+    let features = libc::c_ulong::from(features);
+    // SAFETY: this request takes a number, and touches no memory of ours.
+    let result = unsafe { libc::ioctl(fd.as_raw_fd(), libc::TUNSETOFFLOAD, features) };
+    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+}
+
+/// The number of the device of this fd in the calling thread's namespace, whatever its name is
+/// there by now; an error of the kind `NotFound` where it is in another one.
+pub fn index(device: impl AsFd) -> io::Result<u32> {
+    let device = device.as_fd();
+    let own = stat("/proc/thread-self/ns/net")?;
+    let home = fstat(device_netns(device)?)?;
+    if (home.st_dev, home.st_ino) != (own.st_dev, own.st_ino) {
+        return Err(io::ErrorKind::NotFound.into());
+    }
+    let name = name_of(device)?;
+    let index = index_by_name(&name)?;
+    // Somebody may have given the name to another one meanwhile.
+    if name_of(device)? == name { Ok(index) } else { Err(io::ErrorKind::NotFound.into()) }
+}
+
+fn index_by_name(name: &str) -> io::Result<u32> {
+    let any = socket(AddressFamily::UNIX, SocketType::DGRAM, None)?;
+    Ok(name_to_index(&any, name)?)
+}
+
+/// The name that the device of this fd has in the namespace it is in.
+fn name_of(device: impl AsFd) -> io::Result<String> {
+    request(device, libc::TUNGETIFF, "", 0)
+}
+
+/// Asks for something that is told by a name and flags; the name that is told back.
+fn request(fd: impl AsFd, what: libc::Ioctl, name: &str, flags: libc::c_int) -> io::Result<String> {
+    let mut bytes = [0; libc::IFNAMSIZ];
+    let room = bytes.get_mut(..name.len()).filter(|room| room.len() < libc::IFNAMSIZ);
+    let Some(room) = room else { return Err(io::ErrorKind::InvalidInput.into()) };
+    room.copy_from_slice(name.as_bytes());
+    let mut request = libc::ifreq {
+        ifr_name: bytes.map(u8::cast_signed),
+        ifr_ifru: libc::__c_anonymous_ifr_ifru {
+            ifru_flags: u16::try_from(flags).map_err(io::Error::other)?.cast_signed(),
+        },
+    };
+    // SAFETY: both requests read and write an ifreq, which `request` is.
+    let result = unsafe { libc::ioctl(fd.as_fd().as_raw_fd(), what, &raw mut request) };
+    if result < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    let told = request.ifr_name.map(libc::c_char::cast_unsigned);
+    let told = CStr::from_bytes_until_nul(&told).map_err(io::Error::other)?;
+    Ok(told.to_string_lossy().into_owned())
 }
 
 /// Changes a link of the calling thread's namespace.

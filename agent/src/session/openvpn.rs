@@ -105,19 +105,16 @@ fn duplicate(device: &OwnedFd) -> Result<OwnedFd, Refusal> {
 
 /// Gives the device what the server gave.
 pub async fn apply(hands: &mut Hands, netns: Arc<Netns>) -> Result<(), Refusal> {
-    let given = hands.tunnel.as_mut().and_then(Standing::openvpn).and_then(|it| it.given.clone());
-    let Some((endpoint, given)) = given else {
+    let standing = hands.tunnel.as_mut().and_then(Standing::openvpn);
+    let given = standing.and_then(|it| Some((it.given.clone()?, &it.device)));
+    let Some(((endpoint, given), device)) = given else {
         return Err(Refusal::new(Code::Internal, "the server has given nothing yet"));
     };
+    let device = duplicate(device)?;
     let v6 = given.addresses.iter().any(|address| address.addr().is_ipv6());
     let mtu = given.mtu.min(way_mtu(endpoint).saturating_sub(OVERHEAD)).max(least_mtu(v6));
-    let interface = Interface {
-        name: hands.shell.devices.interface.clone(),
-        addresses: given.addresses.clone(),
-        mtu,
-        routes: given.routes,
-    };
-    configure(netns, interface).await.map_err(|error| Refusal::from(error.reason()))?;
+    let interface = Interface { addresses: given.addresses.clone(), mtu, routes: given.routes };
+    configure(netns, device, interface).await.map_err(|error| Refusal::from(error.reason()))?;
     let row = &mut hands.row;
     row.interface = Some(hands.shell.devices.interface.clone());
     (row.addresses, row.dns, row.search) = (given.addresses, given.dns, given.search);

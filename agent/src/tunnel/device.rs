@@ -1,5 +1,7 @@
 //! Tunnels' devices: made in containers or moved there, and configured.
 
+use std::io;
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
 use egress_core::api::{Code, Reason};
@@ -34,6 +36,9 @@ pub enum DeviceError {
     /// It was not made or moved.
     #[error(transparent)]
     Tun(#[from] TunError),
+    /// Somebody has taken it out of the container.
+    #[error("find the tunnel's device in the container")]
+    Lost(#[source] io::Error),
     /// It was not configured.
     #[error("configure the tunnel's device")]
     Configure(#[source] LinkError),
@@ -49,7 +54,9 @@ impl DeviceError {
     /// The API's word for it.
     pub fn code(&self) -> Code {
         match self {
-            Self::Tun(_) | Self::Configure(_) | Self::Enter(_) => Code::DeviceFailed,
+            Self::Tun(_) | Self::Lost(_) | Self::Configure(_) | Self::Enter(_) => {
+                Code::DeviceFailed
+            }
             Self::Broken => Code::Internal,
         }
     }
@@ -93,10 +100,17 @@ impl Devices {
     }
 }
 
-/// Makes the device in a container so.
-pub async fn configure(netns: Arc<Netns>, interface: Interface) -> Result<(), DeviceError> {
-    blocking(move || netns.run(|| link::configure(&interface))?.map_err(DeviceError::Configure))
-        .await
+/// Makes a device that is in a container so.
+pub async fn configure(
+    netns: Arc<Netns>,
+    device: OwnedFd,
+    interface: Interface,
+) -> Result<(), DeviceError> {
+    let configure = move || {
+        let index = tun::index(&device).map_err(DeviceError::Lost)?;
+        link::configure(index, &interface).map_err(DeviceError::Configure)
+    };
+    blocking(move || netns.run(configure)?).await
 }
 
 /// The least MTU of a device, in bytes.

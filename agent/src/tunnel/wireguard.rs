@@ -143,7 +143,7 @@ impl Wireguard {
             sockets,
         };
         self.dataplane.add(carried, news_tx).await?;
-        self.settle(device, netns, interface(&self.devices.interface, mtu, profile)).await?;
+        self.settle(device, netns, interface(mtu, profile)).await?;
         let main_peer = main_peer(profile.peers().iter().map(|peer| peer.allowed_ips.as_slice()));
         let sources = sources(&endpoints);
         Ok(Standing {
@@ -249,7 +249,7 @@ impl Wireguard {
         if self.settings.device == DevicePlacement::Moved {
             self.devices.move_into(device.index, &netns).await?;
         }
-        configure(netns, interface).await
+        configure(netns, device.fd, interface).await
     }
 }
 
@@ -302,14 +302,9 @@ fn has_v6(profile: &Profile) -> bool {
     profile.addresses().iter().any(|net| net.addr().is_ipv6())
 }
 
-fn interface(name: &str, mtu: u16, profile: &Profile) -> Interface {
+fn interface(mtu: u16, profile: &Profile) -> Interface {
     let routes = profile.peers().iter().flat_map(|peer| peer.allowed_ips.iter().copied());
-    Interface {
-        name: name.to_owned(),
-        addresses: profile.addresses().to_vec(),
-        mtu,
-        routes: routes.collect(),
-    }
+    Interface { addresses: profile.addresses().to_vec(), mtu, routes: routes.collect() }
 }
 
 fn uncut(device: tun::Uncut) -> Uncut {

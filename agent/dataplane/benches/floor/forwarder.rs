@@ -86,8 +86,8 @@ fn device(netns: &Netns, address: Ipv4Addr) -> OwnedFd {
     let make = || {
         let device = tun::create("eg0", MTU, Offload::VnetHeader { segments: burst() }).unwrap();
         let addresses = vec![format!("{address}/24").parse().unwrap()];
-        let name = "eg0".to_owned();
-        configure(&Interface { name, addresses, mtu: MTU, routes: vec![] }).unwrap();
+        let wanted = Interface { addresses, mtu: MTU, routes: vec![] };
+        configure(device.index, &wanted).unwrap();
         device.fd
     };
     netns.run(make).unwrap()

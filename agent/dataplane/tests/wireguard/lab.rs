@@ -131,13 +131,9 @@ impl Lab {
         let addresses = [(false, 24), (true, 64)]
             .map(|(v6, prefix)| format!("{}/{prefix}", self.inner(2, v6)).parse().unwrap());
         let routes = ["0.0.0.0/0", "::/0"].map(|net| net.parse().unwrap());
-        let wanted = Interface {
-            name: "eg0".into(),
-            addresses: addresses.into(),
-            mtu: MTU,
-            routes: routes.into(),
-        };
-        inside.run(|| link::configure(&wanted)).unwrap().unwrap();
+        let wanted = Interface { addresses: addresses.into(), mtu: MTU, routes: routes.into() };
+        let configure = || link::configure(tun::index(&device.fd).unwrap(), &wanted);
+        inside.run(configure).unwrap().unwrap();
         device.fd
     }
 }

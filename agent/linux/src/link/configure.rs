@@ -7,7 +7,7 @@ use netlink_packet_route::{
     RouteNetlinkMessage,
     link::{LinkAttribute, LinkFlags, LinkMessage},
 };
-use rustix::net::{AddressFamily, SocketType, netdevice::name_to_index, socket};
+use rustix::net::{AddressFamily, SocketType, netdevice::index_to_name, socket};
 
 use super::{
     address::{AddressError, set_addresses},
@@ -21,8 +21,6 @@ const LOOPBACK: u32 = 1;
 /// What a link is wanted to be.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Interface {
-    /// Which link.
-    pub name: String,
     /// Its addresses, as in wg-quick's `Address`. Without an IPv6 one the link has no IPv6.
     pub addresses: Vec<IpNet>,
     /// In bytes; with IPv6 at least 1280.
@@ -39,10 +37,10 @@ pub enum LinkError {
     #[error("talk to the kernel about links")]
     Open(#[source] io::Error),
     /// There is no such link.
-    #[error("find the link {name}")]
+    #[error("find the link {index}")]
     Missing {
-        /// Its name.
-        name: String,
+        /// Its number.
+        index: u32,
         /// Why.
         source: io::Error,
     },
@@ -72,20 +70,19 @@ pub enum LinkError {
     Route(#[from] RouteError),
 }
 
-/// Makes the link and `lo` so: up, with these addresses and routes and no others, and closed to
+/// Makes the link of this number and `lo` so: up, with these addresses and routes and no others, and closed to
 /// what the other end of it might want to configure. Called again it changes only what differs,
 /// new before old.
-pub fn configure(wanted: &Interface) -> Result<(), LinkError> {
+pub fn configure(index: u32, wanted: &Interface) -> Result<(), LinkError> {
     let socket = Socket::route().map_err(LinkError::Open)?;
-    let index = index(&wanted.name)
-        .map_err(|source| LinkError::Missing { name: wanted.name.clone(), source })?;
+    let name = name(index).map_err(|source| LinkError::Missing { index, source })?;
     let has_v6 = wanted.addresses.iter().any(is_v6);
     let has_v4 = wanted.addresses.iter().any(|address| !is_v6(address));
 
-    set_sysctls(&wanted.name, has_v6)?;
+    set_sysctls(&name, has_v6)?;
     up(&socket, LOOPBACK, "lo", None)?;
     set_addresses(&socket, index, &wanted.addresses)?;
-    up(&socket, index, &wanted.name, Some(wanted.mtu))?;
+    up(&socket, index, &name, Some(wanted.mtu))?;
     let reachable = |route: &&IpNet| if is_v6(route) { has_v6 } else { has_v4 };
     let routes = wanted.routes.iter().filter(reachable).map(IpNet::trunc).collect();
     set_routes(&socket, index, &routes)?;
@@ -96,9 +93,9 @@ fn is_v6(net: &IpNet) -> bool {
     net.addr().is_ipv6()
 }
 
-fn index(name: &str) -> io::Result<u32> {
+fn name(index: u32) -> io::Result<String> {
     let any = socket(AddressFamily::UNIX, SocketType::DGRAM, None)?;
-    Ok(name_to_index(&any, name)?)
+    Ok(index_to_name(&any, index)?)
 }
 
 fn set_sysctls(name: &str, has_v6: bool) -> Result<(), LinkError> {

@@ -24,12 +24,19 @@ pub struct Link {
     pub up: bool,
     /// Whether it is `lo`.
     pub loopback: bool,
+    /// Whether what it is made of, its other end or the way of its packets, is in another namespace.
+    pub linked_elsewhere: bool,
+    /// Its addresses, each with the length of its prefix.
+    pub addresses: Vec<IpNet>,
 }
 
 /// All links.
 pub fn links() -> io::Result<Vec<Link>> {
-    let all = Socket::route()?.dump(RouteNetlinkMessage::GetLink(LinkMessage::default()))?;
-    Ok(all.iter().filter_map(link).collect())
+    let socket = Socket::route()?;
+    let links = socket.dump(RouteNetlinkMessage::GetLink(LinkMessage::default()))?;
+    let addresses = socket.dump(RouteNetlinkMessage::GetAddress(AddressMessage::default()))?;
+    let addresses: Vec<_> = addresses.iter().filter_map(address).collect();
+    links.iter().map(|message| link(message, &addresses)).collect()
 }
 
 /// All addresses of all links, each with the length of its prefix.
@@ -38,14 +45,22 @@ pub fn addresses() -> io::Result<Vec<IpNet>> {
     Ok(all.iter().filter_map(address).map(|(_, net)| net).collect())
 }
 
-fn link(message: &RouteNetlinkMessage) -> Option<Link> {
-    let RouteNetlinkMessage::NewLink(message) = message else { return None };
-    Some(Link {
-        index: message.header.index,
-        name: message.attributes.iter().find_map(name)?.to_owned(),
+/// A link that cannot be told is an error, so that none is overlooked.
+fn link(message: &RouteNetlinkMessage, addresses: &[(u32, IpNet)]) -> io::Result<Link> {
+    let RouteNetlinkMessage::NewLink(message) = message else {
+        return Err(io::ErrorKind::InvalidData.into());
+    };
+    let name = message.attributes.iter().find_map(name).ok_or(io::ErrorKind::InvalidData)?;
+    let (index, flags) = (message.header.index, message.header.flags);
+    let elsewhere = |attribute: &LinkAttribute| matches!(attribute, LinkAttribute::LinkNetNsId(_));
+    Ok(Link {
+        index,
+        name: name.to_owned(),
         kind: kind(message).map(ToString::to_string).unwrap_or_default(),
-        up: message.header.flags.contains(LinkFlags::Up),
-        loopback: message.header.flags.contains(LinkFlags::Loopback),
+        up: flags.contains(LinkFlags::Up),
+        loopback: flags.contains(LinkFlags::Loopback),
+        linked_elsewhere: message.attributes.iter().any(elsewhere),
+        addresses: addresses.iter().filter(|(of, _)| *of == index).map(|(_, it)| *it).collect(),
     })
 }
 

@@ -24,18 +24,15 @@ pub struct Traffic {
     pub dropped: u64,
 }
 
-/// The counters of the link of that name, if there is one.
-pub fn traffic(name: &str) -> io::Result<Option<Traffic>> {
-    let all = Socket::route()?.dump(RouteNetlinkMessage::GetLink(LinkMessage::default()))?;
-    let named = |message: &&LinkMessage| {
-        let is = |attribute: &LinkAttribute| matches!(attribute, LinkAttribute::IfName(is) if is == name);
-        message.attributes.iter().any(is)
-    };
-    let links = all.iter().filter_map(|message| match message {
-        RouteNetlinkMessage::NewLink(link) => Some(link),
+/// The counters of the link of this number, if it tells any.
+pub fn traffic(index: u32) -> io::Result<Option<Traffic>> {
+    let mut which = LinkMessage::default();
+    which.header.index = index;
+    let answers = Socket::route()?.request(RouteNetlinkMessage::GetLink(which), 0)?;
+    Ok(answers.iter().find_map(|answer| match answer {
+        RouteNetlinkMessage::NewLink(link) => counters(link),
         _ => None,
-    });
-    Ok(links.filter(named).find_map(counters))
+    }))
 }
 
 fn counters(link: &LinkMessage) -> Option<Traffic> {

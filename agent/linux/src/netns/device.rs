@@ -7,9 +7,6 @@ use std::{
 
 use super::enter::{EnterError, Netns};
 
-/// `TUNGETDEVNETNS` of `linux/if_tun.h`: `_IO('T', 227)`.
-const TUNGETDEVNETNS: libc::Ioctl = 0x54e3;
-
 impl Netns {
     /// The namespace that the device of this TUN fd was moved to; an error when it is gone with
     /// its device. The fd alone does not keep the namespace alive, what is returned does.
@@ -19,9 +16,10 @@ impl Netns {
     }
 }
 
-fn device_netns(tun: impl AsFd) -> io::Result<OwnedFd> {
+/// The namespace that the device of a TUN fd is in.
+pub(crate) fn device_netns(tun: impl AsFd) -> io::Result<OwnedFd> {
     // SAFETY: this request takes no argument and writes no memory of ours.
-    let result = unsafe { libc::ioctl(tun.as_fd().as_raw_fd(), TUNGETDEVNETNS) };
+    let result = unsafe { libc::ioctl(tun.as_fd().as_raw_fd(), libc::TUNGETDEVNETNS) };
     if result < 0 {
         return Err(io::Error::last_os_error());
     }

@@ -8,7 +8,7 @@ use std::{
 };
 
 use egress_linux::{
-    link::{Changes, Interface, LinkError, RouteError, addresses, configure, links},
+    link::{self, Changes, Interface, LinkError, RouteError, addresses, links},
     tun::{self, Device, Offload},
 };
 use ipnet::IpNet;
@@ -26,7 +26,11 @@ fn device() -> Device {
 
 fn interface(addresses: &[&str], routes: &[&str]) -> Interface {
     let (addresses, routes) = (nets(addresses), nets(routes));
-    Interface { name: "eg0".to_owned(), addresses, mtu: 1420, routes }
+    Interface { addresses, mtu: 1420, routes }
+}
+
+fn configure(device: &Device, wanted: &Interface) {
+    link::configure(device.index, wanted).unwrap();
 }
 
 /// What iproute2 shows of the routes on the device, both families, sorted.
@@ -56,8 +60,8 @@ const ALL: &[&str] = &["0.0.0.0/0", "::/0"];
 #[test]
 fn a_link_gets_its_addresses_routes_and_mtu_and_both_links_are_up() {
     on_a_host(|| {
-        let _device = device();
-        configure(&interface(BOTH, ALL)).unwrap();
+        let device = device();
+        configure(&device, &interface(BOTH, ALL));
         assert_eq!(addresses_of_eg0(), nets(BOTH));
         assert_eq!(routes(), ["default", "default", "fd09::2"]);
         assert!(links().unwrap().iter().all(|link| link.up));
@@ -70,7 +74,7 @@ fn a_link_gets_its_addresses_routes_and_mtu_and_both_links_are_up() {
 fn both_families_can_be_used_at_once() {
     on_a_host(|| {
         let device = device();
-        configure(&interface(BOTH, ALL)).unwrap();
+        configure(&device, &interface(BOTH, ALL));
         for to in ["192.0.2.1:7", "[2001:db8::1]:7"] {
             let any = if to.starts_with('[') { "[::]:0" } else { "0.0.0.0:0" };
             UdpSocket::bind(any).unwrap().send_to(b"canary", to).unwrap();
@@ -87,16 +91,16 @@ fn both_families_can_be_used_at_once() {
 #[test]
 fn configuring_twice_is_configuring_once() {
     on_a_host(|| {
-        let _device = device();
+        let device = device();
         let wanted = interface(BOTH, &["0.0.0.0/0", "::/0", "10.1.0.0/16", "fd10::/16"]);
-        configure(&wanted).unwrap();
+        configure(&device, &wanted);
         let changes = Changes::open().unwrap();
         // The kernel tells of a new link for a while.
         while readable(&changes, Duration::from_millis(200)) {
             changes.drain().unwrap();
         }
         let before = (addresses().unwrap(), routes());
-        configure(&wanted).unwrap();
+        configure(&device, &wanted);
         assert_eq!((addresses().unwrap(), routes()), before);
         assert!(!changes.drain().unwrap(), "something was set again");
     });
@@ -105,11 +109,11 @@ fn configuring_twice_is_configuring_once() {
 #[test]
 fn what_an_earlier_configuration_had_and_this_has_not_is_removed() {
     on_a_host(|| {
-        let _device = device();
+        let device = device();
         let old = ["10.9.0.2/24", "10.9.0.3/24", "fd09::2/64"];
-        configure(&interface(&old, &["0.0.0.0/0", "10.1.0.0/16", "fd10::/16"])).unwrap();
+        configure(&device, &interface(&old, &["0.0.0.0/0", "10.1.0.0/16", "fd10::/16"]));
         let new = ["10.9.0.3/24", "10.9.0.4/24", "fd09::3/64"];
-        configure(&interface(&new, &["10.2.0.0/16", "::/0"])).unwrap();
+        configure(&device, &interface(&new, &["10.2.0.0/16", "::/0"]));
         let mut has = addresses_of_eg0();
         has.sort();
         assert_eq!(has, nets(&new));
@@ -120,9 +124,9 @@ fn what_an_earlier_configuration_had_and_this_has_not_is_removed() {
 #[test]
 fn what_is_named_twice_is_set_once() {
     on_a_host(|| {
-        let _device = device();
+        let device = device();
         let twice = interface(&["10.9.0.2/32", "10.9.0.2/32"], &["10.1.0.0/16", "10.1.2.3/16"]);
-        configure(&twice).unwrap();
+        configure(&device, &twice);
         assert_eq!(addresses_of_eg0(), nets(&["10.9.0.2/32"]));
         assert_eq!(routes(), ["10.1.0.0/16"]);
     });
@@ -131,8 +135,8 @@ fn what_is_named_twice_is_set_once() {
 #[test]
 fn a_link_without_an_ipv6_address_has_no_ipv6_and_refuses_it_at_once() {
     on_a_host(|| {
-        let _device = device();
-        configure(&interface(&["10.9.0.2/32"], ALL)).unwrap();
+        let device = device();
+        configure(&device, &interface(&["10.9.0.2/32"], ALL));
         assert_eq!(routes(), ["default"]);
         let error = TcpStream::connect("[2001:db8::1]:80").unwrap_err();
         assert_eq!(error.raw_os_error(), Some(Errno::NETUNREACH.raw_os_error()));
@@ -145,8 +149,8 @@ fn ipv6_works_where_the_engine_switched_it_off_for_new_links() {
         for which in ["all", "default"] {
             fs::write(format!("/proc/sys/net/ipv6/conf/{which}/disable_ipv6"), "1").unwrap();
         }
-        let _device = device();
-        configure(&interface(&["fd09::2/128"], &["::/0"])).unwrap();
+        let device = device();
+        configure(&device, &interface(&["fd09::2/128"], &["::/0"]));
         assert_eq!(addresses_of_eg0(), nets(&["fd09::2/128"]));
         UdpSocket::bind("[fd09::2]:0").unwrap().send_to(b"x", "[2001:db8::1]:7").unwrap();
     });
@@ -155,8 +159,8 @@ fn ipv6_works_where_the_engine_switched_it_off_for_new_links() {
 #[test]
 fn a_link_is_closed_to_router_advertisements_and_strict_about_sources() {
     on_a_host(|| {
-        let _device = device();
-        configure(&interface(BOTH, ALL)).unwrap();
+        let device = device();
+        configure(&device, &interface(BOTH, ALL));
         assert_eq!(sysctl("ipv6/conf/eg0/accept_ra"), "0");
         assert_eq!(sysctl("ipv4/conf/eg0/rp_filter"), "1");
         assert_eq!(sysctl("ipv4/conf/eg0/arp_ignore"), "2");
@@ -166,20 +170,34 @@ fn a_link_is_closed_to_router_advertisements_and_strict_about_sources() {
 #[test]
 fn a_missing_link_is_named() {
     on_a_host(|| {
-        let error = configure(&interface(&["10.9.0.2/32"], &[])).unwrap_err();
-        assert!(matches!(error, LinkError::Missing { name, .. } if name == "eg0"));
+        let index = device().index;
+        let error = link::configure(index, &interface(&["10.9.0.2/32"], &[])).unwrap_err();
+        assert!(matches!(error, LinkError::Missing { index: missing, .. } if missing == index));
+    });
+}
+
+#[test]
+fn a_link_is_configured_under_whatever_name_it_has_by_now() {
+    on_a_host(|| {
+        let device = device();
+        let ip = |args: &str| Command::new("ip").args(args.split(' ')).status().unwrap().success();
+        assert!(ip("link set eg0 name other"));
+        assert!(ip("link add eg0 type veth peer name eg1"));
+        configure(&device, &interface(BOTH, ALL));
+        assert_eq!(routes(), [""; 0]);
+        assert_eq!(sysctl("ipv4/conf/other/arp_ignore"), "2");
+        assert_eq!(addresses_of_eg0(), nets(BOTH));
     });
 }
 
 #[test]
 fn a_route_that_another_link_has_is_not_taken_from_it() {
     on_a_host(|| {
-        let _other = tun::create("other", 1420, Offload::Off).unwrap();
-        let _device = device();
-        let mut other = interface(&["10.8.0.2/32"], &["0.0.0.0/0"]);
-        other.name = "other".to_owned();
-        configure(&other).unwrap();
-        let error = configure(&interface(&["10.9.0.2/32"], &["0.0.0.0/0"])).unwrap_err();
+        let other = tun::create("other", 1420, Offload::Off).unwrap();
+        let device = device();
+        configure(&other, &interface(&["10.8.0.2/32"], &["0.0.0.0/0"]));
+        let wanted = interface(&["10.9.0.2/32"], &["0.0.0.0/0"]);
+        let error = link::configure(device.index, &wanted).unwrap_err();
         assert!(matches!(error, LinkError::Route(RouteError::Add { .. })), "{error}");
     });
 }

@@ -15,9 +15,8 @@ fn names() -> Vec<String> {
     links().unwrap().into_iter().map(|link| link.name).collect()
 }
 
-fn interface(name: &str) -> Interface {
+fn interface() -> Interface {
     Interface {
-        name: name.to_owned(),
         addresses: vec!["10.9.0.2/32".parse().unwrap()],
         mtu: 1420,
         routes: vec!["0.0.0.0/0".parse().unwrap()],
@@ -78,13 +77,52 @@ fn a_name_that_is_taken_inside_is_refused_and_closing_the_fd_leaves_nothing() {
 }
 
 #[test]
+fn a_device_of_somebodys_is_not_taken_for_a_new_one() {
+    on_a_host(|| {
+        for kind in ["tuntap add eg0 mode tun", "link add eg0 type veth peer name eg1"] {
+            let ip = |args: &str| Command::new("ip").args(args.split(' ')).status().unwrap();
+            assert!(ip(kind).success());
+            let Err(TunError::Create { name, source }) = tun::create("eg0", 1420, Offload::Off)
+            else {
+                panic!("{kind}: taken")
+            };
+            assert_eq!(name, "eg0");
+            let taken = [Errno::BUSY, Errno::EXIST, Errno::INVAL].map(Errno::raw_os_error);
+            assert!(taken.map(Some).contains(&source.raw_os_error()), "{kind}: {source}");
+            assert!(ip("link del eg0").success());
+        }
+    });
+}
+
+#[test]
+fn a_device_is_known_by_its_fd_whatever_it_is_called_and_only_where_it_is() {
+    on_a_host(|| {
+        let container = netns();
+        let device = tun::create("egt%d", 1420, Offload::Off).unwrap();
+        assert_eq!(tun::index(&device.fd).unwrap(), device.index);
+        tun::move_into(device.index, &container, "eg0").unwrap();
+        let elsewhere = tun::index(&device.fd).unwrap_err();
+        assert_eq!(elsewhere.kind(), std::io::ErrorKind::NotFound);
+        let swap = || {
+            let ip = |args: &str| Command::new("ip").args(args.split(' ')).status().unwrap();
+            let index = tun::index(&device.fd).unwrap();
+            assert!(ip("link set eg0 name mine").success());
+            assert!(ip("link add eg0 type veth peer name eg1").success());
+            assert_eq!(tun::index(&device.fd).unwrap(), index);
+            links().unwrap().into_iter().find(|link| link.index == index).unwrap().name
+        };
+        assert_eq!(container.run(swap).unwrap(), "mine");
+    });
+}
+
+#[test]
 fn what_the_container_sends_comes_out_as_one_plain_packet_and_without_it_nothing() {
     on_a_host(|| {
         let container = netns();
         let device = tun::create("a", 1420, Offload::Off).unwrap();
         tun::move_into(device.index, &container, "eg0").unwrap();
         let send = || {
-            configure(&interface("eg0")).unwrap();
+            configure(tun::index(&device.fd).unwrap(), &interface()).unwrap();
             assert_eq!(rustix::io::read(&device.fd, &mut [0; 2048]), Err(Errno::AGAIN));
             let socket = UdpSocket::bind("0.0.0.0:0").unwrap();
             socket.send_to(b"canary", "192.0.2.1:7").unwrap();
@@ -105,7 +143,7 @@ fn with_offload_there_is_a_header_before_the_packet() {
         assert_ne!(device.uncut, Uncut::Nothing);
         let shown = Command::new("ip").args(["-details", "link", "show", "eg0"]).output().unwrap();
         assert!(String::from_utf8(shown.stdout).unwrap().contains("gso_max_segs 16 "));
-        configure(&interface("eg0")).unwrap();
+        configure(device.index, &interface()).unwrap();
         let socket = UdpSocket::bind("0.0.0.0:0").unwrap();
         socket.send_to(b"canary", "192.0.2.1:7").unwrap();
         assert!(readable(&device.fd, Duration::from_secs(1)));

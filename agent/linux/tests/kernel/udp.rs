@@ -24,12 +24,14 @@ const PLAIN: Options = Options { mark: None, buffer: 1 << 20 };
 /// A network with a route to everything, whose packets come out of the device.
 pub fn network() -> Device {
     let device = tun::create("up0", 1400, Offload::Off).unwrap();
-    configure(&Interface {
-        name: "up0".to_owned(),
-        addresses: vec!["192.0.2.9/32".parse().unwrap(), "2001:db8::9/128".parse().unwrap()],
-        mtu: 1400,
-        routes: vec!["0.0.0.0/0".parse().unwrap(), "::/0".parse().unwrap()],
-    })
+    configure(
+        device.index,
+        &Interface {
+            addresses: vec!["192.0.2.9/32".parse().unwrap(), "2001:db8::9/128".parse().unwrap()],
+            mtu: 1400,
+            routes: vec!["0.0.0.0/0".parse().unwrap(), "::/0".parse().unwrap()],
+        },
+    )
     .unwrap();
     device
 }
