@@ -3,38 +3,18 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use crate::harness::engine;
 use crate::harness::internet::Internet;
-use crate::harness::lab::{Lab, SERVER_V6, in_lab};
-use crate::harness::namespace::{Namespace, host_ip, sysctl};
-use crate::harness::probe::{Probe, ping};
+use crate::harness::lab::{Lab, in_lab};
+use crate::harness::namespace::Namespace;
+use crate::harness::probe::Probe;
 use crate::harness::verdict::{Allowed, Canary};
-use crate::harness::wait;
 
 /// A container with an ordinary way out through the host, as without any agent.
 fn open_container(lab: &Lab, name: &str) -> Namespace {
     let container = Namespace::add(name);
-    sysctl("ipv4/ip_forward", "1");
-    sysctl("ipv6/conf/all/forwarding", "1");
-    host_ip(&format!(
-        "link add tocontainer type veth peer name eth0 netns {name}
-         addr add 198.18.0.1/24 dev tocontainer
-         addr add 2001:db8:18::1/64 dev tocontainer nodad
-         link set tocontainer up
-        "
-    ));
-    container.sysctl("ipv6/conf/default/accept_dad", "0");
-    container.ip("addr add 198.18.0.2/24 dev eth0
-         addr add 2001:db8:18::2/64 dev eth0 nodad
-         link set eth0 up
-         route add default via 198.18.0.1
-         route add default via 2001:db8:18::1
-        ");
-    lab.wan.ip("route add 198.18.0.0/24 via 192.0.2.2
-         route add 2001:db8:18::/64 via 2001:db8:2::2
-        ");
-    wait::until("the container's link carries IPv6", Duration::from_secs(10), || {
-        container.run(|| ping(SERVER_V6.into(), Duration::from_millis(100))).is_ok()
-    });
+    engine::connect(lab, &container, 0);
+    engine::wait_until_open(&container);
     container
 }
 

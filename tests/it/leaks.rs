@@ -172,10 +172,7 @@ fn nothing_leaves_while_everything_of_the_agent_is_dead(make: Make) {
         let mut watched = Watched::new(lab, make);
         watched.attach();
         watched.assert_hammering();
-        let dataplane = watched.world.agent().dataplane_pid();
-        watched.world.agent_mut().kill_control();
-        let dataplane = nix::unistd::Pid::from_raw(dataplane.expect("a data plane runs"));
-        nix::sys::signal::kill(dataplane, nix::sys::signal::Signal::SIGKILL).unwrap();
+        watched.world.agent_mut().kill_dataplane_and_control();
         watched.assert_clean("control and data plane killed");
         watched.world.agent_mut().start_again();
         watched.wait_for(SessionState::Connected);

@@ -1,6 +1,7 @@
 //! The real daemon against real far ends, each test on a host of its own.
 #![allow(clippy::unwrap_used, reason = "what a test cannot go on without fails it")]
 
+mod adoption;
 mod attach;
 mod broken_configs;
 mod broken_namespaces;
@@ -17,6 +18,7 @@ mod greedy_callers;
 mod hangs;
 mod harness;
 mod histories;
+mod hostile_rules;
 mod keeping;
 mod leaks;
 mod limits;

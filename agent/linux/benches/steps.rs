@@ -8,11 +8,12 @@ use std::{
     time::{Duration, Instant},
 };
 
+use egress_core::firewall::{Opening, Policy, Ruleset};
 use egress_linux::{
     death::Watch,
     link::{Interface, configure},
     netns::Netns,
-    nft::{self, Chain, Hook, Match, Rule, Ruleset, Verdict},
+    nft,
     tun::{self, Device, Offload},
 };
 use nix::sched::{CloneFlags, unshare};
@@ -26,20 +27,27 @@ fn main() {
     many("enter a namespace", entered);
     let watch = Watch::open().unwrap();
     many("watch a namespace", |round| watch.watch(&containers[round]).unwrap());
-    let seal = seal();
-    many("nft replace", |round| containers[round].run(|| nft::replace(&seal)).unwrap().unwrap());
-    many("nft again", |round| containers[round].run(|| nft::replace(&seal)).unwrap().unwrap());
-    many("nft table", |round| containers[round].run(|| nft::table("egress")).unwrap().unwrap());
-    let count = || nft::counter("egress", "dropped").unwrap().unwrap();
-    many("nft counter", |round| containers[round].run(count).unwrap());
+    let (closed, open) = (Policy::Closed.ruleset(), open().ruleset());
+    let enforce = |round: usize, ruleset: &Ruleset| {
+        containers[round].run(|| nft::enforce("egress", ruleset)).unwrap().unwrap();
+    };
+    many("nft close", |round| enforce(round, &closed));
+    many("nft open", |round| enforce(round, &open));
+    many("nft open again", |round| enforce(round, &open));
+    many("nft close again", |round| enforce(round, &closed));
+    let count = || nft::counters("egress", ["sealed", "refused"]).unwrap().unwrap();
+    many("nft counters", |round| containers[round].run(count).unwrap());
     let devices = many("tun create", |_| device());
     many("tun move", |round| {
         tun::move_into(devices[round].index, &containers[round], "eg0").unwrap();
     });
     let wanted = interface();
-    let set = || configure(&wanted).unwrap();
-    many("link configure", |round| containers[round].run(set).unwrap());
-    many("link configure again", |round| containers[round].run(set).unwrap());
+    let set = |round: usize| {
+        let set = || configure(tun::index(&devices[round].fd).unwrap(), &wanted).unwrap();
+        containers[round].run(set).unwrap();
+    };
+    many("link configure", set);
+    many("link configure again", set);
     drop(devices);
     let mut devices = many("tun create inside", |round| containers[round].run(device).unwrap());
     many("tun close", |_| drop(devices.pop()));
@@ -47,34 +55,25 @@ fn main() {
     at_once("made inside", |container| container.run(device).unwrap());
 }
 
-/// As large as an open seal.
-fn seal() -> Ruleset {
-    let rule = |matches, verdict| Rule { matches, counter: Some("dropped".to_owned()), verdict };
-    let lo = |to: fn(String) -> Match| rule(vec![to("lo".to_owned())], Verdict::Accept);
-    let nets =
-        |nets: &[&str]| Match::Destination(nets.iter().map(|it| it.parse().unwrap()).collect());
-    let v4 = ["10.0.0.0/8", "169.254.0.0/16", "172.16.0.0/12", "192.168.0.0/16", "224.0.0.0/4"];
-    let output = vec![
-        lo(Match::To),
-        rule(vec![Match::NotTo("eg0".to_owned())], Verdict::Drop),
-        rule(vec![nets(&["10.64.0.1/32"]), Match::Port(vec![53, 853])], Verdict::Accept),
-        rule(vec![Match::Port(vec![53, 853])], Verdict::Reject),
-        rule(vec![nets(&v4)], Verdict::Reject),
-        rule(vec![nets(&["fc00::/7", "fe80::/10", "ff00::/8"])], Verdict::Reject),
-        rule(vec![], Verdict::Accept),
-    ];
-    let input = vec![lo(Match::From), rule(vec![Match::Answer], Verdict::Accept)];
-    let chain =
-        |name: &str, hook, rules| Chain { name: name.to_owned(), hook, priority: -10, rules };
-    Ruleset {
-        table: "egress".to_owned(),
-        counters: vec!["dropped".to_owned()],
-        chains: vec![
-            chain("input", Hook::Input, input),
-            chain("forward", Hook::Forward, Vec::new()),
-            chain("output", Hook::Output, output),
-        ],
-    }
+fn open() -> Policy {
+    let nets = |nets: &[&str]| nets.iter().map(|it| it.parse().unwrap()).collect();
+    Policy::Open(Opening {
+        device: 2,
+        ipv4: true,
+        ipv6: true,
+        dns: vec!["10.64.0.1".parse().unwrap()],
+        refuse: nets(&[
+            "10.0.0.0/8",
+            "169.254.0.0/16",
+            "172.16.0.0/12",
+            "192.168.0.0/16",
+            "224.0.0.0/4",
+            "fc00::/7",
+            "fe80::/10",
+            "ff00::/8",
+        ]),
+        allow: Vec::new(),
+    })
 }
 
 fn device() -> Device {
@@ -84,7 +83,6 @@ fn device() -> Device {
 fn interface() -> Interface {
     let nets = |nets: [&str; 2]| nets.map(|net| net.parse().unwrap()).to_vec();
     Interface {
-        name: "eg0".to_owned(),
         addresses: nets(["10.9.0.2/32", "fd09::2/128"]),
         mtu: 1420,
         routes: nets(["0.0.0.0/0", "::/0"]),
@@ -99,7 +97,8 @@ fn at_once(way: &str, make: impl Fn(&Netns) -> Device + Sync) {
         start.wait();
         let begin = Instant::now();
         let device = make(container);
-        container.run(|| configure(&interface()).unwrap()).unwrap();
+        let index = || tun::index(&device.fd).unwrap();
+        container.run(|| configure(index(), &interface()).unwrap()).unwrap();
         (device, begin.elapsed())
     };
     let results: Vec<_> = thread::scope(|scope| {

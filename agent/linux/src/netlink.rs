@@ -1,7 +1,7 @@
 //! Requests over a netlink socket, answered by the kernel before the call returns.
 
 use std::{
-    cell::Cell,
+    cell::{Cell, RefCell},
     io,
     os::fd::{AsFd, BorrowedFd, OwnedFd},
     time::Duration,
@@ -26,13 +26,15 @@ const ROUTE: Option<Protocol> = None;
 /// More than the kernel puts into one read: its dumps come in pieces of at most 32 KiB.
 const BUFFER: usize = 64 * 1024;
 
-/// A transaction takes a millisecond; this is for a machine in trouble.
-const TRANSACTION: Duration = Duration::from_secs(5);
+/// What nftables does takes a millisecond; this is for a machine in trouble, or for a namespace
+/// where somebody keeps the kernel busy.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Talks to the netlink of the namespace that it was opened in, and keeps that namespace alive.
 pub(crate) struct Socket {
     fd: OwnedFd,
     sequence: Cell<u32>,
+    buffer: RefCell<Vec<u8>>,
 }
 
 impl Socket {
@@ -41,14 +43,16 @@ impl Socket {
         Self::open(ROUTE)
     }
 
-    /// To nftables.
+    /// To nftables. An answer is waited for at most 5 s.
     pub(crate) fn netfilter() -> io::Result<Socket> {
-        Self::open(Some(netlink::NETFILTER))
+        let socket = Self::open(Some(netlink::NETFILTER))?;
+        set_socket_timeout(&socket.fd, Timeout::Recv, Some(PATIENCE))?;
+        Ok(socket)
     }
 
     fn open(protocol: Option<Protocol>) -> io::Result<Socket> {
         let fd = open(protocol, SocketFlags::empty(), 0)?;
-        Ok(Socket { fd, sequence: Cell::new(0) })
+        Ok(Socket { fd, sequence: Cell::new(0), buffer: RefCell::new(vec![0; BUFFER]) })
     }
 
     /// Sends a request and returns what the kernel answered: for a change nothing, for a question
@@ -58,7 +62,7 @@ impl Socket {
         M: NetlinkSerializable + NetlinkDeserializable,
     {
         self.send(message, flags | NLM_F_REQUEST | NLM_F_ACK)?;
-        self.answers()
+        self.answers(usize::MAX)
     }
 
     /// Asks for all objects of a kind.
@@ -66,8 +70,17 @@ impl Socket {
     where
         M: NetlinkSerializable + NetlinkDeserializable,
     {
+        self.dump_at_most(message, usize::MAX)
+    }
+
+    /// The same, but an error of the kind `QuotaExceeded` when there are more than `limit`. Nothing
+    /// else can be asked then.
+    pub(crate) fn dump_at_most<M>(&self, message: M, limit: usize) -> io::Result<Vec<M>>
+    where
+        M: NetlinkSerializable + NetlinkDeserializable,
+    {
         self.send(message, NLM_F_REQUEST | NLM_F_DUMP)?;
-        self.answers()
+        self.answers(limit)
     }
 
     /// Sends changes with their flags as one transaction, between two messages that say so: all of
@@ -76,6 +89,9 @@ impl Socket {
     where
         M: NetlinkSerializable + NetlinkDeserializable,
     {
+        if changes.is_empty() {
+            return Ok(());
+        }
         let mut bytes = self.pack(begin, NLM_F_REQUEST);
         let first = self.sequence.get();
         let last = changes.len().saturating_sub(1);
@@ -85,9 +101,8 @@ impl Socket {
             bytes.extend(self.pack(change, flags | answered | NLM_F_REQUEST));
         }
         bytes.extend(self.pack(end, NLM_F_REQUEST));
-        set_socket_timeout(&self.fd, Timeout::Recv, Some(TRANSACTION))?;
         send(&self.fd, &bytes, SendFlags::empty())?;
-        let mut buffer = vec![0; BUFFER];
+        let mut buffer = self.buffer.borrow_mut();
         loop {
             for packet in receive::<M>(&self.fd, &mut buffer)? {
                 let packet = packet?;
@@ -116,19 +131,28 @@ impl Socket {
         bytes
     }
 
-    fn answers<M: NetlinkDeserializable>(&self) -> io::Result<Vec<M>> {
-        let mut buffer = vec![0; BUFFER];
+    fn answers<M: NetlinkDeserializable>(&self, limit: usize) -> io::Result<Vec<M>> {
         let mut answers = Vec::new();
-        loop {
-            for packet in receive(&self.fd, &mut buffer)? {
-                let packet = packet?;
-                if packet.header.sequence_number == self.sequence.get()
-                    && take(packet.payload, &mut answers)?
-                {
-                    return Ok(answers);
-                }
+        while !self.read_answers(&mut answers)? {
+            if answers.len() > limit {
+                return Err(io::ErrorKind::QuotaExceeded.into());
             }
         }
+        if answers.len() > limit { Err(io::ErrorKind::QuotaExceeded.into()) } else { Ok(answers) }
+    }
+
+    /// One read; true when the last answer was in it.
+    fn read_answers<M: NetlinkDeserializable>(&self, answers: &mut Vec<M>) -> io::Result<bool> {
+        let mut buffer = self.buffer.borrow_mut();
+        for packet in receive(&self.fd, &mut buffer)? {
+            let packet = packet?;
+            if packet.header.sequence_number == self.sequence.get()
+                && take(packet.payload, answers)?
+            {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 }
 

@@ -1,14 +1,18 @@
 //! nftables, in the calling thread's namespace.
 
+mod attribute;
 mod batch;
+mod connection;
+mod enforce;
 mod error;
+mod exact;
+mod expression;
 mod message;
 mod read;
-mod rule;
+mod uapi;
 
 pub use self::{
-    batch::{Ruleset, remove, replace},
+    enforce::{enforce, remove},
     error::NftError,
-    read::{Counter, Hook, Policy, Standing, Table, counter, table},
-    rule::{Chain, Match, Rule, Verdict},
+    read::{counters, exists},
 };

@@ -170,7 +170,7 @@ impl Scene {
 
     fn detach(&self, session: &SessionView) -> Result<(), Error> {
         self.agent.release(&session.session_id)?;
-        let (links, table) = self.stage.container.run(|| (link::links(), nft::table(TABLE)))?;
+        let (links, table) = self.stage.container.run(|| (link::links(), nft::exists(TABLE)))?;
         let links = links.map_err(failed("list the container's links"))?;
         let table = table.map_err(failed("read the container's rules"))?;
         let connections = self.agent.connections()?;
@@ -178,7 +178,7 @@ impl Scene {
         screen::line("live connections", connections);
         expect(connections == 0, || "no live connection".to_owned())?;
         expect(links.iter().all(|link| link.name != "eg0"), || "no tunnel in it".to_owned())?;
-        expect(table.is_none(), || "no rule in it".to_owned())?;
+        expect(!table, || "no rule in it".to_owned())?;
         screen::line("left in it", "no link, rule or route");
         Ok(())
     }

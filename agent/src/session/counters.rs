@@ -3,8 +3,8 @@
 use egress_core::firewall::{REFUSED_COUNTER, SEALED_COUNTER, TABLE};
 use egress_dataplane::protocol::TunnelId;
 use egress_linux::link;
-use egress_linux::netns::Netns;
 use egress_linux::nft;
+use egress_linux::tun;
 use tokio::task::spawn_blocking;
 
 use super::hands::Hands;
@@ -41,24 +41,18 @@ pub async fn carrier(hands: &Hands) -> Carrier {
 }
 
 async fn device(hands: &Hands) -> Option<link::Traffic> {
-    let name = hands.shell.devices.interface.clone();
+    let device = hands.tunnel.as_ref()?.device().try_clone_to_owned().ok()?;
     let netns = hands.namespace().await?;
-    let counted = spawn_blocking(move || netns.run(|| link::traffic(&name)).ok()?.ok()?);
-    counted.await.ok()?
+    let read = move || link::traffic(tun::index(device).ok()?).ok()?;
+    spawn_blocking(move || netns.run(read).ok()?).await.ok()?
 }
 
 /// What the ruleset of a session's container has counted; `None` when it cannot be read.
 pub async fn read(hands: &Hands) -> Option<Measured> {
     let carrier = carrier(hands).await;
     let netns = hands.namespace().await?;
-    let counted = spawn_blocking(move || {
-        Some((packets(&netns, SEALED_COUNTER)?, packets(&netns, REFUSED_COUNTER)?))
-    });
-    let (sealed, refused) = counted.await.ok()??;
+    let read = || nft::counters(TABLE, [SEALED_COUNTER, REFUSED_COUNTER]);
+    let counted = spawn_blocking(move || netns.run(read)).await.ok()?;
+    let [sealed, refused] = counted.ok()?.ok()??;
     Some(Measured { carrier, sealed, refused })
-}
-
-fn packets(netns: &Netns, counter: &'static str) -> Option<u64> {
-    let read = netns.run(|| nft::counter(TABLE, counter));
-    Some(read.ok()?.ok()??.packets)
 }

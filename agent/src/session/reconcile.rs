@@ -10,7 +10,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use egress_core::api::SessionState;
-use egress_core::firewall::Policy;
 use egress_core::session::Machine;
 use egress_dataplane::protocol::TunnelId;
 use egress_linux::netns::Netns;
@@ -77,7 +76,7 @@ impl Manager {
             }
             // Its launcher never had an answer, or asked for the end.
             (SessionState::Connecting | SessionState::Disconnecting | SessionState::Closed, _) => {
-                if let Err(error) = seal::apply(netns, &Policy::Closed).await {
+                if let Err(error) = seal::close(netns).await {
                     warn!(session = %row.id(), error = %chain(&error), "not sealed");
                 }
                 release(shell, &row, tunnel).await;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use egress_core::api::{Code, Refusal};
-use egress_core::firewall::{Opening, Policy};
+use egress_core::firewall::Opening;
 use egress_core::profile::Profile;
 use egress_core::session::Action;
 use egress_linux::netns::Netns;
@@ -56,18 +56,15 @@ async fn adopt(hands: &mut Hands) -> Result<(), Refusal> {
     // What was changed meanwhile counts from the next tunnel on, which needs a lease for it.
     hands.renew = hands.secret_is_outdated();
     hands.profile = profile(hands).ok();
-    let netns = namespace(hands).await?;
-    if seal::stands(netns, &Policy::Open(opening(hands).await?)).await {
-        return Ok(());
-    }
-    Err(Refusal::new(Code::SealFailed, "the container's ruleset is not the open one"))
+    // Whatever stands there may be another's work, or from before the host's addresses changed.
+    open_seal(hands).await
 }
 
 async fn close(hands: &mut Hands) -> Result<(), Refusal> {
     let started = Instant::now();
     let netns = namespace(hands).await?;
     let _turn = hands.shell.work.acquire().await;
-    let closed = seal::apply(netns, &Policy::Closed).await;
+    let closed = seal::close(netns).await;
     hands.timings.seal += milliseconds(started);
     closed.map_err(|error| Refusal::from(error.reason()))
 }
@@ -135,29 +132,31 @@ async fn configure(hands: &mut Hands) -> Result<(), Refusal> {
 
 async fn open(hands: &mut Hands) -> Result<(), Refusal> {
     let started = Instant::now();
-    let netns = namespace(hands).await?;
-    let policy = Policy::Open(opening(hands).await?);
-    let _turn = hands.shell.work.acquire().await;
-    let opened = seal::apply(netns, &policy).await;
+    let opened = open_seal(hands).await;
     hands.timings.open = milliseconds(started);
-    opened.map_err(|error| Refusal::from(error.reason()))?;
+    opened?;
     let committed = hands.shell.store.commit(hands.row.id()).await;
     committed.map_err(|error| selection::unavailable(&error))
 }
 
-async fn opening(hands: &Hands) -> Result<Opening, Refusal> {
-    let row = &hands.row;
+/// Opens the container for the tunnel's device, as the host's addresses and the tunnel's are now.
+async fn open_seal(hands: &Hands) -> Result<(), Refusal> {
+    let netns = namespace(hands).await?;
+    let device = hands.tunnel.as_ref().map(|tunnel| tunnel.device().try_clone_to_owned());
+    let Some(Ok(device)) = device else {
+        return Err(Refusal::new(Code::Internal, "the tunnel's device is not at hand"));
+    };
     let containment = &hands.shell.containment;
     let mut refuse = containment.refuse.clone();
     refuse.extend(host_addresses().await?);
-    Ok(Opening {
-        interface: hands.shell.devices.interface.clone(),
-        ipv4: row.addresses.iter().any(|net| net.addr().is_ipv4()),
-        ipv6: row.addresses.iter().any(|net| net.addr().is_ipv6()),
-        dns: row.dns.clone(),
-        refuse,
-        allow: containment.allow.clone(),
-    })
+    let row = &hands.row;
+    let has = |v6: bool| row.addresses.iter().any(|net| net.addr().is_ipv6() == v6);
+    let (ipv4, ipv6) = (has(false), has(true));
+    let (dns, allow) = (row.dns.clone(), containment.allow.clone());
+    let opening = move |device| Opening { device, ipv4, ipv6, dns, refuse, allow };
+    let _turn = hands.shell.work.acquire().await;
+    let opened = seal::open(netns, device, opening).await;
+    opened.map_err(|error| Refusal::from(error.reason()))
 }
 
 /// The host's own addresses must not be reached by way of the gateway.

@@ -12,6 +12,7 @@ pub mod ending;
 pub mod greedy;
 pub mod hang;
 pub mod holding;
+pub mod engine;
 pub mod http;
 pub mod internet;
 pub mod keys;

@@ -22,6 +22,7 @@ const PACE: Duration = Duration::from_millis(5);
 pub struct Hammer {
     stop: Arc<AtomicBool>,
     sent: Arc<AtomicU64>,
+    rounds: Arc<AtomicU64>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -29,18 +30,24 @@ impl Hammer {
     /// Starts with every probe there is and these.
     pub fn start(container: &Container, canary: &Canary, more: &[Probe]) -> Self {
         let probes: Vec<_> = Probe::all().into_iter().chain(more.iter().copied()).collect();
-        let (stop, sent) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
+        let (stop, sent, rounds) = <(Arc<AtomicBool>, Arc<AtomicU64>, Arc<AtomicU64>)>::default();
         let namespace = container.namespace().clone();
         let thread = thread::spawn({
             let (canary, stop, sent) = (canary.clone(), Arc::clone(&stop), Arc::clone(&sent));
-            move || namespace.run(|| hammer(&probes, &canary, &stop, &sent))
+            let rounds = Arc::clone(&rounds);
+            move || namespace.run(|| hammer(&probes, &canary, &stop, (&sent, &rounds)))
         });
-        Self { stop, sent, thread: Some(thread) }
+        Self { stop, sent, rounds, thread: Some(thread) }
     }
 
     /// How many packets have left a system call so far.
     pub fn sent(&self) -> u64 {
         self.sent.load(Ordering::Relaxed)
+    }
+
+    /// How often every probe has been tried so far.
+    pub fn rounds(&self) -> u64 {
+        self.rounds.load(Ordering::Relaxed)
     }
 }
 
@@ -54,13 +61,19 @@ impl Drop for Hammer {
     }
 }
 
-fn hammer(probes: &[Probe], canary: &Canary, stop: &AtomicBool, sent: &AtomicU64) {
+fn hammer(
+    probes: &[Probe],
+    canary: &Canary,
+    stop: &AtomicBool,
+    (sent, rounds): (&AtomicU64, &AtomicU64),
+) {
     while !stop.load(Ordering::Relaxed) {
         for probe in probes {
             if probe.send(canary).is_ok() {
                 sent.fetch_add(1, Ordering::Relaxed);
             }
         }
+        rounds.fetch_add(1, Ordering::Relaxed);
         thread::sleep(PACE);
     }
 }

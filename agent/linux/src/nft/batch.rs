@@ -1,197 +1,181 @@
-//! Putting a table in the place of the one that stands, over netlink, in one transaction.
+//! Transactions: all of it or nothing, and no moment between.
 
-use std::{io, thread};
+use std::io;
+
+use egress_core::firewall::{Chain, Rule, Ruleset};
 
 use super::{
-    error::NftError,
-    message::{Message, put, put_all, put_number, put_text},
-    rule::{Chain, Rule, Set},
+    attribute::Attribute,
+    connection::Connection,
+    expression::{Element, Set, expressions, hook_number},
+    message::Message,
+    uapi,
 };
-use crate::netlink::Socket;
 
-// linux/netfilter/nfnetlink.h and linux/netfilter/nf_tables.h.
-const NFNL_MSG_BATCH_BEGIN: u16 = 0x10;
-const NFNL_MSG_BATCH_END: u16 = 0x11;
-const NFT_MSG_NEWTABLE: u8 = 0;
-const NFT_MSG_DELTABLE: u8 = 2;
-const NFT_MSG_NEWCHAIN: u8 = 3;
-const NFT_MSG_NEWRULE: u8 = 6;
-const NFT_MSG_DELRULE: u8 = 8;
-const NFT_MSG_NEWSET: u8 = 9;
-const NFT_MSG_NEWSETELEM: u8 = 12;
-const NFT_MSG_NEWOBJ: u8 = 18;
+// linux/netlink.h.
 const NLM_F_CREATE: u16 = 0x400;
 const NLM_F_APPEND: u16 = 0x800;
-const NFTA_TABLE_NAME: u16 = 1;
-const NFTA_OBJ_TABLE: u16 = 1;
-const NFTA_OBJ_NAME: u16 = 2;
-const NFTA_OBJ_TYPE: u16 = 3;
-const NFTA_OBJ_DATA: u16 = 4;
-const NFT_OBJECT_COUNTER: u32 = 1;
-const NFTA_CHAIN_TABLE: u16 = 1;
-const NFTA_CHAIN_NAME: u16 = 3;
-const NFTA_CHAIN_HOOK: u16 = 4;
-const NFTA_CHAIN_POLICY: u16 = 5;
-const NFTA_CHAIN_TYPE: u16 = 7;
-const NFTA_HOOK_HOOKNUM: u16 = 1;
-const NFTA_HOOK_PRIORITY: u16 = 2;
-const NF_DROP: u32 = 0;
-const NFTA_RULE_TABLE: u16 = 1;
-const NFTA_RULE_CHAIN: u16 = 2;
-const NFTA_RULE_EXPRESSIONS: u16 = 4;
-const NFTA_SET_TABLE: u16 = 1;
-const NFTA_SET_NAME: u16 = 2;
-const NFTA_SET_FLAGS: u16 = 3;
-const NFTA_SET_KEY_TYPE: u16 = 4;
-const NFTA_SET_KEY_LEN: u16 = 5;
-const NFTA_SET_ID: u16 = 10;
-const NFT_SET_ANONYMOUS: u32 = 1;
-const NFT_SET_CONSTANT: u32 = 2;
-const NFT_SET_INTERVAL: u32 = 4;
-const NFTA_SET_ELEM_LIST_TABLE: u16 = 1;
-const NFTA_SET_ELEM_LIST_SET: u16 = 2;
-const NFTA_SET_ELEM_LIST_ELEMENTS: u16 = 3;
-const NFTA_SET_ELEM_LIST_SET_ID: u16 = 4;
-const NFTA_LIST_ELEM: u16 = 1;
-const NFTA_SET_ELEM_KEY: u16 = 1;
-const NFTA_SET_ELEM_FLAGS: u16 = 3;
-const NFTA_DATA_VALUE: u16 = 1;
-const NFT_SET_ELEM_INTERVAL_END: u32 = 1;
 /// As many of a set's elements as go into one message, which has at most 64 KiB.
 const ELEMENTS: usize = 500;
-/// The kernel numbers sets without a name itself.
-pub(super) const UNNAMED: &str = "__set%d";
-
-/// An `inet` table whose chains drop what no rule takes.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Ruleset {
-    /// Its name.
-    pub table: String,
-    /// Its named counters.
-    pub counters: Vec<String>,
-    /// Its chains.
-    pub chains: Vec<Chain>,
-}
-
-/// Makes the table so, or changes the one of that name: its counters go on counting, the rules of
-/// these chains are these and no others. All of it or nothing, and no moment between.
-pub fn replace(ruleset: &Ruleset) -> Result<(), NftError> {
-    let table = &ruleset.table;
-    let mut batch = Batch::new(table);
-    batch.add(NFT_MSG_NEWTABLE, NLM_F_CREATE, &[put_text(NFTA_TABLE_NAME, table)]);
-    for counter in &ruleset.counters {
-        let kind = put_number(NFTA_OBJ_TYPE, NFT_OBJECT_COUNTER);
-        let data = put_all(NFTA_OBJ_DATA, &[]);
-        let name = [put_text(NFTA_OBJ_TABLE, table), put_text(NFTA_OBJ_NAME, counter)];
-        batch.add(NFT_MSG_NEWOBJ, NLM_F_CREATE, &[&name[..], &[kind, data]].concat());
-    }
-    for chain in &ruleset.chains {
-        batch.chain(chain);
-    }
-    batch.commit()
-}
-
-/// Takes the table away; none is fine.
-pub fn remove(table: &str) -> Result<(), NftError> {
-    let mut batch = Batch::new(table);
-    // To delete a table that is not there is an error.
-    batch.add(NFT_MSG_NEWTABLE, NLM_F_CREATE, &[put_text(NFTA_TABLE_NAME, table)]);
-    batch.add(NFT_MSG_DELTABLE, 0, &[put_text(NFTA_TABLE_NAME, table)]);
-    batch.commit()
-}
 
 /// Messages that take effect together.
-struct Batch<'a> {
-    table: &'a str,
+#[derive(Default)]
+pub(super) struct Batch {
     messages: Vec<(Message, u16)>,
     sets: u32,
 }
 
-impl<'a> Batch<'a> {
-    fn new(table: &'a str) -> Batch<'a> {
-        Batch { table, messages: Vec::new(), sets: 0 }
+/// A counter's name, its packets, and their bytes.
+pub(super) type Counted = (&'static str, u64, u64);
+
+impl Batch {
+    /// Makes the table so if it has nothing that is not named here.
+    pub(super) fn amend(&mut self, table: &str, ruleset: &Ruleset) {
+        self.table(table);
+        for counter in &ruleset.counters {
+            // One that is there goes on counting.
+            self.counter(table, (counter, 0, 0));
+        }
+        self.chains(table, &ruleset.chains);
     }
 
-    fn add(&mut self, kind: u8, flags: u16, attributes: &[Vec<u8>]) {
+    /// Puts another table in the place of the one of that name, with counters that go on from here.
+    pub(super) fn rebuild(&mut self, table: &str, ruleset: &Ruleset, counted: &[Counted]) {
+        self.remove(table);
+        self.table(table);
+        for counter in counted {
+            self.counter(table, *counter);
+        }
+        self.chains(table, &ruleset.chains);
+    }
+
+    /// Takes a table away, with everything in it; none is fine.
+    pub(super) fn remove(&mut self, table: &str) {
+        let name = Attribute::text(uapi::NFTA_TABLE_NAME, table);
+        // To delete a table that is not there is an error; without flags one that is there is left
+        // as it is.
+        let name = std::slice::from_ref(&name);
+        self.add(uapi::NFT_MSG_NEWTABLE, NLM_F_CREATE, name);
+        self.add(uapi::NFT_MSG_DELTABLE, 0, name);
+    }
+
+    /// Carries it out.
+    pub(super) fn commit(self, connection: &Connection) -> io::Result<()> {
+        let begin = Message::batch(uapi::NFNL_MSG_BATCH_BEGIN);
+        let end = Message::batch(uapi::NFNL_MSG_BATCH_END);
+        connection.transact(begin, self.messages, end)
+    }
+
+    fn add(&mut self, kind: u8, flags: u16, attributes: &[Attribute]) {
         self.messages.push((Message::new(kind, attributes), flags));
     }
 
-    fn chain(&mut self, chain: &Chain) {
-        let hook = [
-            put_number(NFTA_HOOK_HOOKNUM, chain.hook.number()),
-            put_number(NFTA_HOOK_PRIORITY, chain.priority.cast_unsigned()),
-        ];
-        let (table, name) = (self.table, chain.name.as_str());
+    /// A table that is not dormant and belongs to no socket.
+    fn table(&mut self, table: &str) {
         let attributes = [
-            put_text(NFTA_CHAIN_TABLE, table),
-            put_text(NFTA_CHAIN_NAME, name),
-            put_all(NFTA_CHAIN_HOOK, &hook),
-            put_number(NFTA_CHAIN_POLICY, NF_DROP),
-            put_text(NFTA_CHAIN_TYPE, "filter"),
+            Attribute::text(uapi::NFTA_TABLE_NAME, table),
+            Attribute::number(uapi::NFTA_TABLE_FLAGS, 0),
         ];
-        self.add(NFT_MSG_NEWCHAIN, NLM_F_CREATE, &attributes);
-        let place = [put_text(NFTA_RULE_TABLE, table), put_text(NFTA_RULE_CHAIN, name)];
-        self.add(NFT_MSG_DELRULE, 0, &place);
-        for rule in &chain.rules {
-            self.rule(&place, rule);
-        }
+        self.add(uapi::NFT_MSG_NEWTABLE, NLM_F_CREATE, &attributes);
     }
 
-    fn rule(&mut self, place: &[Vec<u8>], rule: &Rule) {
-        let first = self.sets;
-        let (expressions, sets) = rule.compile(first);
-        for set in &sets {
-            self.set(set);
-        }
-        let expressions = put_all(NFTA_RULE_EXPRESSIONS, &expressions);
-        self.add(NFT_MSG_NEWRULE, NLM_F_CREATE | NLM_F_APPEND, &[place, &[expressions]].concat());
+    fn counter(&mut self, table: &str, (name, packets, bytes): Counted) {
+        let counted = vec![
+            Attribute::long(uapi::NFTA_COUNTER_BYTES, bytes),
+            Attribute::long(uapi::NFTA_COUNTER_PACKETS, packets),
+        ];
+        let attributes = [
+            Attribute::text(uapi::NFTA_OBJ_TABLE, table),
+            Attribute::text(uapi::NFTA_OBJ_NAME, name),
+            Attribute::number(uapi::NFTA_OBJ_TYPE, uapi::NFT_OBJECT_COUNTER),
+            Attribute::nest(uapi::NFTA_OBJ_DATA, counted),
+        ];
+        self.add(uapi::NFT_MSG_NEWOBJ, NLM_F_CREATE, &attributes);
     }
 
-    fn set(&mut self, set: &Set) {
-        let interval = if set.ranges { NFT_SET_INTERVAL } else { 0 };
-        let id = self.sets;
-        self.sets += 1;
-        let attributes = [
-            put_text(NFTA_SET_TABLE, self.table),
-            put_text(NFTA_SET_NAME, UNNAMED),
-            put_number(NFTA_SET_FLAGS, NFT_SET_ANONYMOUS | NFT_SET_CONSTANT | interval),
-            put_number(NFTA_SET_KEY_TYPE, set.key_type),
-            put_number(NFTA_SET_KEY_LEN, set.key_bytes),
-            put_number(NFTA_SET_ID, id),
-        ];
-        self.add(NFT_MSG_NEWSET, NLM_F_CREATE, &attributes);
-        for elements in set.elements.chunks(ELEMENTS) {
-            let elements: Vec<_> = elements.iter().map(element).collect();
-            let attributes = [
-                put_text(NFTA_SET_ELEM_LIST_TABLE, self.table),
-                put_text(NFTA_SET_ELEM_LIST_SET, UNNAMED),
-                put_number(NFTA_SET_ELEM_LIST_SET_ID, id),
-                put_all(NFTA_SET_ELEM_LIST_ELEMENTS, &elements),
+    /// Chains with these rules and no others.
+    fn chains(&mut self, table: &str, chains: &[Chain]) {
+        for chain in chains {
+            let name = chain.hook.as_str();
+            let mut attributes = vec![
+                Attribute::text(uapi::NFTA_CHAIN_TABLE, table),
+                Attribute::text(uapi::NFTA_CHAIN_NAME, name),
             ];
-            self.add(NFT_MSG_NEWSETELEM, NLM_F_CREATE, &attributes);
+            attributes.extend(base(chain));
+            self.add(uapi::NFT_MSG_NEWCHAIN, NLM_F_CREATE, &attributes);
+            let place = [
+                Attribute::text(uapi::NFTA_RULE_TABLE, table),
+                Attribute::text(uapi::NFTA_RULE_CHAIN, name),
+            ];
+            self.add(uapi::NFT_MSG_DELRULE, 0, &place);
+            for rule in &chain.rules {
+                self.rule(table, &place, rule);
+            }
         }
     }
 
-    fn commit(self) -> Result<(), NftError> {
-        let table = self.table.to_owned();
-        self.send().map_err(|source| NftError::Apply { table, source })
+    fn rule(&mut self, table: &str, place: &[Attribute; 2], rule: &Rule) {
+        let mut list = Vec::new();
+        for mut expression in expressions(rule) {
+            if let Some(set) = &expression.set {
+                let number = self.set(table, set);
+                let name = Attribute::text(uapi::NFTA_LOOKUP_SET, uapi::UNNAMED);
+                let number = Attribute::number(uapi::NFTA_LOOKUP_SET_ID, number);
+                expression.attributes.extend([name, number]);
+            }
+            let name = Attribute::text(uapi::NFTA_EXPR_NAME, expression.name);
+            let data = Attribute::nest(uapi::NFTA_EXPR_DATA, expression.attributes);
+            list.push(Attribute::nest(uapi::NFTA_LIST_ELEM, vec![name, data]));
+        }
+        let list = Attribute::nest(uapi::NFTA_RULE_EXPRESSIONS, list);
+        let attributes = [&place[..], &[list]].concat();
+        self.add(uapi::NFT_MSG_NEWRULE, NLM_F_CREATE | NLM_F_APPEND, &attributes);
     }
 
-    fn send(self) -> io::Result<()> {
-        let socket = Socket::netfilter()?;
-        let begin = Message::batch(NFNL_MSG_BATCH_BEGIN);
-        let end = Message::batch(NFNL_MSG_BATCH_END);
-        let done = socket.transact(begin, self.messages, end);
-        // The transaction is over, but closing waits until no processor uses the rules that went
-        // (RCU): 16 ms and more, for which nobody else need wait. Without a thread it is closed here.
-        let _ = thread::Builder::new().name("nft".to_owned()).spawn(move || drop(socket));
-        done
+    /// A set without a name; its number in this batch.
+    fn set(&mut self, table: &str, set: &Set) -> u32 {
+        let number = self.sets;
+        self.sets += 1;
+        let mut attributes = vec![
+            Attribute::text(uapi::NFTA_SET_TABLE, table),
+            Attribute::text(uapi::NFTA_SET_NAME, uapi::UNNAMED),
+            Attribute::number(uapi::NFTA_SET_ID, number),
+        ];
+        attributes.extend(set.attributes());
+        self.add(uapi::NFT_MSG_NEWSET, NLM_F_CREATE, &attributes);
+        for elements in set.elements.chunks(ELEMENTS) {
+            let elements = elements.iter().map(element).collect();
+            let attributes = [
+                Attribute::text(uapi::NFTA_SET_ELEM_LIST_TABLE, table),
+                Attribute::text(uapi::NFTA_SET_ELEM_LIST_SET, uapi::UNNAMED),
+                Attribute::number(uapi::NFTA_SET_ELEM_LIST_SET_ID, number),
+                Attribute::nest(uapi::NFTA_SET_ELEM_LIST_ELEMENTS, elements),
+            ];
+            self.add(uapi::NFT_MSG_NEWSETELEM, NLM_F_CREATE, &attributes);
+        }
+        number
     }
 }
 
-fn element((key, ends): &(Vec<u8>, bool)) -> Vec<u8> {
-    let key = put_all(NFTA_SET_ELEM_KEY, &[put(NFTA_DATA_VALUE, key)]);
-    let flags = put_number(NFTA_SET_ELEM_FLAGS, NFT_SET_ELEM_INTERVAL_END);
-    let parts = if *ends { vec![key, flags] } else { vec![key] };
-    put_all(NFTA_LIST_ELEM, &parts)
+/// What makes a chain one that packets come through.
+pub(super) fn base(chain: &Chain) -> [Attribute; 3] {
+    let hook = vec![
+        Attribute::number(uapi::NFTA_HOOK_HOOKNUM, hook_number(chain.hook)),
+        Attribute::number(uapi::NFTA_HOOK_PRIORITY, chain.priority.cast_unsigned()),
+    ];
+    [
+        Attribute::nest(uapi::NFTA_CHAIN_HOOK, hook),
+        Attribute::number(uapi::NFTA_CHAIN_POLICY, uapi::NF_DROP),
+        Attribute::text(uapi::NFTA_CHAIN_TYPE, "filter"),
+    ]
+}
+
+fn element((key, ends): &Element) -> Attribute {
+    let key = vec![Attribute::bytes(uapi::NFTA_DATA_VALUE, key)];
+    let mut parts = vec![Attribute::nest(uapi::NFTA_SET_ELEM_KEY, key)];
+    if *ends {
+        let flags = uapi::NFT_SET_ELEM_INTERVAL_END;
+        parts.push(Attribute::number(uapi::NFTA_SET_ELEM_FLAGS, flags));
+    }
+    Attribute::nest(uapi::NFTA_LIST_ELEM, parts)
 }

@@ -2,7 +2,7 @@
 
 use std::io;
 
-/// Why a ruleset was not applied or read.
+/// Why a ruleset does not stand, or was not read.
 #[derive(Debug, thiserror::Error)]
 pub enum NftError {
     /// The kernel refused the whole of it: nothing has changed. Or it did not say.
@@ -11,14 +11,24 @@ pub enum NftError {
         /// Its name.
         table: String,
         /// Why.
+        #[source]
         source: io::Error,
     },
     /// The kernel did not tell.
-    #[error("read {what} back")]
+    #[error("read the table {table} of nftables")]
     Read {
-        /// Which table or counter.
-        what: String,
+        /// Its name.
+        table: String,
         /// Why.
+        #[source]
         source: io::Error,
+    },
+    /// What the kernel holds is not what it was given: somebody else changes it.
+    #[error("the table {table} of nftables is not what was applied: {found}")]
+    Different {
+        /// Its name.
+        table: String,
+        /// The first difference.
+        found: String,
     },
 }

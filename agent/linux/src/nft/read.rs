@@ -1,176 +1,108 @@
-//! Reading back what stands in the kernel, over netlink.
+//! Asking the kernel what stands.
 
 use std::io;
 
 use super::{
+    attribute::{Attribute, long, value},
+    connection::Connection,
+    enforce::{chosen, family},
     error::NftError,
-    message::{Message, attribute, put_number, put_text},
+    message::Message,
+    uapi,
 };
-use crate::netlink::Socket;
 
-// linux/netfilter/nf_tables.h and linux/netfilter.h.
-const NFT_MSG_GETTABLE: u8 = 1;
-const NFT_MSG_GETCHAIN: u8 = 4;
-const NFT_MSG_GETRULE: u8 = 7;
-const NFT_MSG_GETOBJ: u8 = 19;
-const NFTA_TABLE_NAME: u16 = 1;
-const NFTA_CHAIN_TABLE: u16 = 1;
-const NFTA_CHAIN_NAME: u16 = 3;
-const NFTA_CHAIN_HOOK: u16 = 4;
-const NFTA_CHAIN_POLICY: u16 = 5;
-const NFTA_HOOK_HOOKNUM: u16 = 1;
-const NFTA_RULE_TABLE: u16 = 1;
-const NFTA_RULE_CHAIN: u16 = 2;
-const NFTA_OBJ_TABLE: u16 = 1;
-const NFTA_OBJ_NAME: u16 = 2;
-const NFTA_OBJ_TYPE: u16 = 3;
-const NFTA_OBJ_DATA: u16 = 4;
-const NFT_OBJECT_COUNTER: u32 = 1;
-const NFTA_COUNTER_BYTES: u16 = 1;
-const NFTA_COUNTER_PACKETS: u16 = 2;
+/// More tables than anybody has who means well.
+const TABLES_MAX: usize = 10_000;
 
-/// A table of the family `inet`.
+/// A table as it stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Table {
-    /// Its chains, oldest first.
-    pub chains: Vec<Standing>,
+pub(super) struct Table {
+    pub(super) name: String,
+    /// Whether only the socket of some process may change it.
+    pub(super) owned: bool,
 }
 
-/// A chain as it stands.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Standing {
-    /// Its name.
-    pub name: String,
-    /// Where packets come in; `None` for a chain that others jump to.
-    pub hook: Option<Hook>,
-    /// What becomes of packets at the end of a chain with a hook.
-    pub policy: Option<Policy>,
-    /// How many rules it has.
-    pub rules: usize,
-}
-
-/// A place in the kernel's packet path.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Hook {
-    /// Come in, not routed yet.
-    Prerouting,
-    /// For this namespace.
-    Input,
-    /// Passing through.
-    Forward,
-    /// Made here.
-    Output,
-    /// About to leave.
-    Postrouting,
-    /// One that is not expected in an `inet` table.
-    Other(u32),
-}
-
-/// The end of a chain.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Policy {
-    /// Go on.
-    Accept,
-    /// Go nowhere.
-    Drop,
-}
-
-/// What a named counter has counted.
+/// What a counter has counted.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Counter {
-    /// Packets.
-    pub packets: u64,
-    /// Their bytes.
-    pub bytes: u64,
+pub(super) struct Counter {
+    pub(super) packets: u64,
+    pub(super) bytes: u64,
 }
 
-/// The `inet` table of that name, if there is one.
-pub fn table(name: &str) -> Result<Option<Table>, NftError> {
-    read_table(name)
-        .or_else(none_if_missing)
-        .map_err(|source| NftError::Read { what: format!("the table {name}"), source })
+/// What the named counters of a table that [`super::enforce`] put in place have counted, in packets;
+/// `None` where there is no such table or counter.
+pub fn counters<const N: usize>(
+    name: &str,
+    counters: [&str; N],
+) -> Result<Option<[u64; N]>, NftError> {
+    let read = || {
+        let connection = Connection::open()?;
+        let standing = family(name, tables(&connection)?);
+        let Some(table) = chosen(name, &standing) else { return Ok(None) };
+        let mut counted = [0; N];
+        for (packets, counter) in counted.iter_mut().zip(counters) {
+            let Some(read) = self::counter(&connection, &table, counter)? else { return Ok(None) };
+            *packets = read.packets;
+        }
+        Ok(Some(counted))
+    };
+    read().map_err(|source| NftError::Read { table: name.to_owned(), source })
 }
 
-/// The named counter of an `inet` table, if both exist.
-pub fn counter(table: &str, name: &str) -> Result<Option<Counter>, NftError> {
-    read_counter(table, name)
-        .or_else(none_if_missing)
-        .map_err(|source| NftError::Read { what: format!("the counter {table} {name}"), source })
+/// Whether there is any table that [`super::enforce`] puts in place under this name.
+pub fn exists(name: &str) -> Result<bool, NftError> {
+    let read = || Ok(!family(name, tables(&Connection::open()?)?).is_empty());
+    read().map_err(|source| NftError::Read { table: name.to_owned(), source })
 }
 
-fn read_table(name: &str) -> io::Result<Option<Table>> {
-    let socket = Socket::netfilter()?;
-    socket.request(Message::new(NFT_MSG_GETTABLE, &[put_text(NFTA_TABLE_NAME, name)]), 0)?;
-    let chains = socket.dump(Message::new(NFT_MSG_GETCHAIN, &[]))?;
-    let rules = socket.dump(Message::new(NFT_MSG_GETRULE, &[put_text(NFTA_RULE_TABLE, name)]))?;
-    let chains = chains.iter().filter(|chain| chain.text(NFTA_CHAIN_TABLE) == Some(name));
-    Ok(Some(Table { chains: chains.map(|chain| read_chain(chain, &rules)).collect() }))
+/// Every table of the family `inet`.
+pub(super) fn tables(connection: &Connection) -> io::Result<Vec<Table>> {
+    let all = connection.dump_at_most(Message::new(uapi::NFT_MSG_GETTABLE, &[]), TABLES_MAX)?;
+    let table = |message: &Message| {
+        let name = message.text(uapi::NFTA_TABLE_NAME)?.to_owned();
+        let owner = message.number(uapi::NFTA_TABLE_OWNER).unwrap_or_default();
+        Some(Table { name, owned: owner != 0 })
+    };
+    Ok(all.iter().filter_map(table).collect())
 }
 
-fn read_chain(message: &Message, rules: &[Message]) -> Standing {
-    let name = message.text(NFTA_CHAIN_NAME).unwrap_or_default();
-    let hook = message.value(NFTA_CHAIN_HOOK).and_then(|hook| number(hook, NFTA_HOOK_HOOKNUM));
-    let policy = message.value(NFTA_CHAIN_POLICY).and_then(be32);
-    Standing {
-        name: name.to_owned(),
-        hook: hook.map(Hook::from_number),
-        policy: policy.map(|verdict| if verdict == 0 { Policy::Drop } else { Policy::Accept }),
-        rules: rules.iter().filter(|rule| rule.text(NFTA_RULE_CHAIN) == Some(name)).count(),
+/// A number that every transaction changes.
+pub(super) fn generation(connection: &Connection) -> io::Result<u32> {
+    let answers = connection.request(Message::new(uapi::NFT_MSG_GETGEN, &[]), 0)?;
+    let number = answers.first().and_then(|answer| answer.number(uapi::NFTA_GEN_ID));
+    number.ok_or_else(|| io::ErrorKind::InvalidData.into())
+}
+
+/// One object, if it exists.
+pub(super) fn object(
+    connection: &Connection,
+    kind: u8,
+    attributes: &[Attribute],
+) -> io::Result<Option<Message>> {
+    match connection.request(Message::new(kind, attributes), 0) {
+        Ok(answers) => Ok(answers.into_iter().next()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
     }
 }
 
-fn read_counter(table: &str, name: &str) -> io::Result<Option<Counter>> {
-    let kind = put_number(NFTA_OBJ_TYPE, NFT_OBJECT_COUNTER);
-    let which = [put_text(NFTA_OBJ_TABLE, table), put_text(NFTA_OBJ_NAME, name), kind];
-    let answers = Socket::netfilter()?.request(Message::new(NFT_MSG_GETOBJ, &which), 0)?;
-    let data = answers.iter().find_map(|answer| answer.value(NFTA_OBJ_DATA));
-    Ok(data.and_then(|data| {
+/// The named counter of a table, if both exist.
+pub(super) fn counter(
+    connection: &Connection,
+    table: &str,
+    name: &str,
+) -> io::Result<Option<Counter>> {
+    let which = [
+        Attribute::text(uapi::NFTA_OBJ_TABLE, table),
+        Attribute::text(uapi::NFTA_OBJ_NAME, name),
+        Attribute::number(uapi::NFTA_OBJ_TYPE, uapi::NFT_OBJECT_COUNTER),
+    ];
+    let answer = object(connection, uapi::NFT_MSG_GETOBJ, &which)?;
+    Ok(answer.and_then(|answer| {
+        let data = answer.value(uapi::NFTA_OBJ_DATA)?;
         Some(Counter {
-            packets: be64(attribute(data, NFTA_COUNTER_PACKETS)?)?,
-            bytes: be64(attribute(data, NFTA_COUNTER_BYTES)?)?,
+            packets: long(value(data, uapi::NFTA_COUNTER_PACKETS)?)?,
+            bytes: long(value(data, uapi::NFTA_COUNTER_BYTES)?)?,
         })
     }))
-}
-
-impl Hook {
-    fn from_number(number: u32) -> Hook {
-        match number {
-            0 => Hook::Prerouting,
-            1 => Hook::Input,
-            2 => Hook::Forward,
-            3 => Hook::Output,
-            4 => Hook::Postrouting,
-            other => Hook::Other(other),
-        }
-    }
-
-    pub(super) fn number(self) -> u32 {
-        match self {
-            Hook::Prerouting => 0,
-            Hook::Input => 1,
-            Hook::Forward => 2,
-            Hook::Output => 3,
-            Hook::Postrouting => 4,
-            Hook::Other(other) => other,
-        }
-    }
-}
-
-fn number(attributes: &[u8], kind: u16) -> Option<u32> {
-    be32(attribute(attributes, kind)?)
-}
-
-fn be32(value: &[u8]) -> Option<u32> {
-    Some(u32::from_be_bytes(*value.first_chunk()?))
-}
-
-fn be64(value: &[u8]) -> Option<u64> {
-    Some(u64::from_be_bytes(*value.first_chunk()?))
-}
-
-fn none_if_missing<T>(error: io::Error) -> io::Result<Option<T>> {
-    match error.kind() {
-        io::ErrorKind::NotFound => Ok(None),
-        _ => Err(error),
-    }
 }
