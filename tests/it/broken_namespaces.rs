@@ -3,6 +3,7 @@
 use std::fs::{self, File};
 use std::os::unix::fs::symlink;
 use std::path::Path;
+use std::process::Stdio;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
@@ -13,10 +14,10 @@ use nix::sys::stat::Mode;
 
 use crate::harness::container::Container;
 use crate::harness::lab::in_lab;
-use crate::harness::namespace::Namespace;
+use crate::harness::namespace::{Namespace, host_ip};
 use crate::harness::process::Process;
 use crate::harness::wait;
-use crate::harness::world::{World, request};
+use crate::harness::world::{World, request, session_id};
 
 fn path(text: &str) -> NetnsRef {
     NetnsRef::Path(text.into())
@@ -135,16 +136,40 @@ fn a_refused_path_says_where_namespaces_may_be_and_which_setting_says_so() {
     });
 }
 
+/// Devices that are not loopback: how each is made in a container, or on the host, and how it is
+/// told.
+const DEVICES: [(&str, &str, &str); 8] = [
+    ("link add eth0 type veth peer name out\nlink set eth0 up", "", "eth0 (veth, up)"),
+    ("link add eth0 type veth peer name out", "", "out (veth, down), eth0 (veth, down)"),
+    ("link add eth0 type ifb\naddr add 192.0.2.9/24 dev eth0", "", "eth0 (ifb, down)"),
+    ("", "link add eth0 link uplink netns c-1 type macvlan", "eth0 (macvlan, down)"),
+    ("", "link add eth0 type veth peer name eth0 netns c-1", "eth0 (veth, down)"),
+    ("link add tunl0 type veth peer name out", "", "tunl0 (veth, down)"),
+    ("link add eg0 type veth peer name out\nlink set eg0 up", "", "eg0 (veth, up)"),
+    ("tuntap add eg0 mode tun", "", "eg0 (tun, down)"),
+];
+
 #[test]
-fn a_namespace_with_a_device_of_its_own_is_not_attached() {
+fn a_namespace_with_a_device_of_its_own_is_not_attached_whatever_it_is() {
     in_lab(|lab| {
         let world = World::new(lab, 1);
-        let container = Container::with_process("c-1");
-        container.namespace().ip("link add eth0 type veth peer name out\nlink set eth0 up\n");
-        let problem = world.agent.attach(&request("c-1", container.by_path(), 0)).unwrap_err();
-        assert_eq!(problem.code, Code::NetnsNotEmpty);
-        assert!(problem.detail.contains("eth0"), "{}", problem.detail);
-        world.agent.wait_until_idle();
+        for (inside, outside, told) in DEVICES {
+            let container = Container::with_process("c-1");
+            container.namespace().ip(&format!("{inside}\n"));
+            host_ip(&format!("{outside}\n"));
+            let problem = world.agent.attach(&request("c-1", container.by_path(), 0)).unwrap_err();
+            assert_eq!((problem.code, problem.status), (Code::NetnsNotEmpty, 409), "{told}");
+            assert!(problem.detail.contains(told), "{told}: {}", problem.detail);
+            world.agent.wait_until_idle();
+            for device in container.devices().iter().filter(|device| *device != "lo") {
+                // One end of a pair takes the other along.
+                let mut ip = container.namespace().command("ip");
+                let _ = ip.args(["link", "del", device.as_str()]).stderr(Stdio::null()).status();
+            }
+            world.agent.attach(&request("c-1", container.by_path(), 0)).unwrap();
+            world.agent.detach(&session_id("c-1"), false);
+            container.destroy();
+        }
     });
 }
 

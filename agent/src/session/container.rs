@@ -8,7 +8,6 @@ use std::sync::Arc;
 
 use egress_core::api::{Code, NetnsRef, Refusal};
 use egress_core::fault::Finding;
-use egress_linux::link;
 use egress_linux::netns::{Netns, OpenError};
 use egress_linux::process::PidFd;
 use tokio::task::spawn_blocking;
@@ -61,34 +60,6 @@ fn not_a_process(pid: i32) -> Refusal {
 
 fn owner(process: &PidFd) -> Option<u32> {
     process.process_uid().ok()
-}
-
-/// Refuses a namespace with a device that packets could leave by, other than `ours`.
-pub async fn must_be_empty(netns: Arc<Netns>, ours: String) -> Result<(), Refusal> {
-    let links = spawn_blocking(move || netns.run(link::links)).await;
-    let links = match links {
-        Ok(Ok(Ok(links))) => links,
-        Ok(Ok(Err(error))) => return Err(Refusal::new(Code::Internal, chain(&error))),
-        Ok(Err(error)) => return Err(Refusal::new(Code::NetnsGone, chain(&error))),
-        Err(_) => return Err(broken()),
-    };
-    // The kernel puts tunnel devices that are down into every namespace when their modules are
-    // loaded; they have no path of their own.
-    let idle = |link: &link::Link| link.loopback || (!link.up && !link.kind.is_empty());
-    let foreign: Vec<_> = links
-        .into_iter()
-        .filter(|link| !idle(link) && link.name != ours)
-        .map(|link| link.name)
-        .collect();
-    if foreign.is_empty() {
-        return Ok(());
-    }
-    let detail = format!(
-        "the sealed profile wants a namespace with nothing but lo, and this one has {}: start the \
-         container with --network none",
-        foreign.join(", ")
-    );
-    Err(Refusal::new(Code::NetnsNotEmpty, detail))
 }
 
 /// The namespace that a session is in, by its device or by the way it came; `None` when it is
@@ -150,6 +121,7 @@ fn is_no_path(error: &std::io::Error) -> bool {
     matches!(error.kind(), ErrorKind::InvalidFilename | ErrorKind::InvalidInput)
 }
 
-fn broken() -> Refusal {
+/// The refusal where a thread of ours died.
+pub fn broken() -> Refusal {
     Refusal::new(Code::Internal, "a step of the attach broke off; the agent's log has more")
 }

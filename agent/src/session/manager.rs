@@ -234,9 +234,9 @@ impl Manager {
     ) -> Result<Box<Driver>, Refusal> {
         let shell = &self.0.shell;
         let left = deadline.saturating_duration_since(Instant::now());
-        let prepared = timeout(left, prepare::prepare(shell, &request, caller)).await;
+        let hold = |cookie| self.hold(&request.session_id, cookie);
+        let prepared = timeout(left, prepare::prepare(shell, &request, caller, hold)).await;
         let Prepared { netns, gateway } = prepared.map_err(|_| checked_too_long())??;
-        self.hold(&request.session_id, netns.cookie())?;
         let row = new_row(shell, request, netns.cookie());
         shell.store.save(&row).await.map_err(|error| selection::unavailable(&error))?;
         let watched = shell.deaths.watch(&netns, &row.found_by, seat.lifeline.commands_tx.clone());

@@ -9,6 +9,7 @@ mod counters;
 mod cut;
 mod deaths;
 mod driver;
+mod emptiness;
 mod hands;
 mod health;
 mod host;

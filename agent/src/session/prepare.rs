@@ -7,6 +7,7 @@ use egress_core::catalog::Catalog;
 use egress_core::id::GatewayId;
 use egress_linux::netns::Netns;
 
+use super::emptiness::must_be_empty;
 use super::shell::Shell;
 use super::{container, selection};
 use crate::control::caller::Caller;
@@ -19,20 +20,22 @@ pub struct Prepared {
     pub gateway: Option<GatewayView>,
 }
 
-/// Checks a request, without side effects: its namespace, what it may use. Its values were
-/// checked where it came in.
+/// Checks a request, without side effects: what it may use, its namespace, which `hold` takes for
+/// it by its cookie. Its values were checked where it came in.
 pub async fn prepare(
     shell: &Shell,
     request: &AttachRequest,
     caller: &Caller,
+    hold: impl FnOnce(u64) -> Result<(), Refusal>,
 ) -> Result<Prepared, Refusal> {
     let roots = &shell.sessions.netns_roots;
     let netns = container::open(&request.netns, roots, caller).await?;
-    let interface = shell.sessions.interface.clone();
-    container::must_be_empty(Arc::clone(&netns), interface).await?;
     let catalog = shell.store.catalog();
     selection::check(&catalog, &shell.store.in_use(), request)?;
     let gateway = request.gateway.and_then(|gateway| gateway_view(&catalog, gateway));
+    // First: what another session has in there is not the launcher's doing.
+    hold(netns.cookie())?;
+    must_be_empty(Arc::clone(&netns)).await?;
     Ok(Prepared { netns, gateway })
 }
 
