@@ -24,8 +24,8 @@ help:
 	@echo 'make clean   remove what was built'
 
 demo:
-	@scripts/setup demo
-	cargo build --bins
+	@scripts/quietly 'installing what the demo needs' scripts/setup demo
+	@scripts/quietly 'compiling the agent' cargo build --bins
 	@$(AS_ROOT) $(TARGET)/debug/egressctl demo
 
 test:

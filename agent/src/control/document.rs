@@ -1,5 +1,7 @@
 //! The API's description: an OpenAPI document of every call.
 
+mod about;
+mod examples;
 mod records;
 mod refusals;
 
@@ -16,7 +18,7 @@ use utoipa::openapi::path::{
 use utoipa::openapi::request_body::RequestBodyBuilder;
 use utoipa::openapi::schema::{ObjectBuilder, Type};
 use utoipa::openapi::{
-    Content, HttpMethod, OpenApi, PathItem, Ref, RefOr, Required, ResponseBuilder, Schema,
+    ContentBuilder, HttpMethod, OpenApi, PathItem, Ref, RefOr, Required, ResponseBuilder, Schema,
 };
 use utoipa::{IntoParams, OpenApi as _};
 
@@ -71,6 +73,7 @@ struct Components;
 /// The whole document.
 pub(super) fn openapi() -> OpenApi {
     let mut document = Components::openapi();
+    about::describe(&mut document);
     for call in Call::ALL {
         let path = PathItem::new(method(call), operation(call));
         let item = document.paths.paths.entry(call.path().to_owned()).or_default();
@@ -108,12 +111,14 @@ fn operation(call: Call) -> Operation {
     let parameters = parameters(call);
     OperationBuilder::new()
         .operation_id(Some(call.name()))
+        .tag(about::tag(call))
         .summary(Some(summary(call)))
         .description(description(call))
         .parameters((!parameters.is_empty()).then_some(parameters))
         .request_body(body(call).map(|(media_type, schema)| {
             let required = Some(Required::True);
-            let content = Content::new(Some(schema));
+            let content =
+                ContentBuilder::new().schema(Some(schema)).example(examples::body(call)).build();
             RequestBodyBuilder::new().content(media_type, content).required(required).build()
         }))
         .responses(responses(call))
@@ -318,7 +323,10 @@ fn media_type(call: Call) -> &'static str {
 
 fn responses(call: Call) -> utoipa::openapi::Responses {
     let media_type = media_type(call);
-    let content = Content::new(reply(call).map(Ref::from_schema_name));
+    let content = ContentBuilder::new()
+        .schema(reply(call).map(Ref::from_schema_name))
+        .example(examples::reply(call))
+        .build();
     let done = |what: &str| {
         ResponseBuilder::new().description(what).content(media_type, content.clone()).build()
     };

@@ -10,6 +10,7 @@ use std::fs;
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::os::linux::fs::MetadataExt;
 use std::path::Path;
+use std::process::Command;
 use std::thread;
 use std::time::Duration;
 
@@ -124,12 +125,25 @@ fn make_private_files() {
     replace_file("/etc/resolv.conf", &format!("nameserver {ROUTER_V4}\noptions timeout:1\n"));
 }
 
+/// Shows a text in the place of a file below `/etc`, for this lab alone.
 fn replace_file(path: &str, text: &str) {
+    if !Path::new(path).exists() {
+        copy_etc();
+        return fs::write(path, text).expect("write a file of the lab");
+    }
     let name = Path::new(path).file_name().expect("a file has a name");
     let own = Path::new("/run").join(name);
     fs::write(&own, text).expect("write a file of the lab");
     mount(Some(&own), path, None::<&str>, MsFlags::MS_BIND, None::<&str>)
         .unwrap_or_else(|error| panic!("replace {path}: {error}"));
+}
+
+/// Gives the lab an `/etc` that it may write to: a file can be mounted only where there is one.
+fn copy_etc() {
+    let copied = Command::new("cp").args(["-a", "/etc", "/run/etc"]).status();
+    assert!(copied.is_ok_and(|status| status.success()), "copy /etc");
+    mount(Some("/run/etc"), "/etc", None::<&str>, MsFlags::MS_BIND, None::<&str>)
+        .expect("mount a copy of /etc");
 }
 
 fn router_or_gateway(name: &str) -> Namespace {

@@ -96,6 +96,33 @@ async fn every_refusal_of_a_call_is_in_the_document_and_no_range_of_them() {
 }
 
 #[tokio::test]
+async fn every_example_is_what_the_document_describes_and_every_call_has_a_tag_that_is_there() {
+    let lab = Lab::start();
+    let document = lab.get("/v1/openapi.json").await.json();
+    let schemas = Schemas::of(&lab).await;
+    let tags: Vec<_> =
+        document["tags"].as_array().unwrap().iter().map(|tag| &tag["name"]).collect();
+    let mut examples = 0;
+    for call in Call::ALL {
+        let method = call.method().as_str().to_lowercase();
+        let operation = &document["paths"][call.path()][method];
+        assert!(tags.contains(&&operation["tags"][0]), "{}", call.name());
+        let bodies = ["/requestBody/content", "/responses/200/content", "/responses/201/content"];
+        for content in bodies.iter().filter_map(|place| operation.pointer(place)) {
+            for part in content.as_object().unwrap().values() {
+                let Some(example) = part.get("example") else { continue };
+                let reference = part["schema"]["$ref"].as_str().unwrap();
+                schemas.check(reference.rsplit('/').next().unwrap(), example);
+                examples += 1;
+            }
+        }
+    }
+    assert!(examples > 8, "{examples}");
+    assert_eq!(document["components"]["securitySchemes"]["certificate"]["type"], "mutualTLS");
+    assert_eq!(document["servers"].as_array().unwrap().len(), 2);
+}
+
+#[tokio::test]
 async fn every_reference_in_the_document_leads_somewhere() {
     let lab = Lab::start();
     let document = lab.get("/v1/openapi.json").await.json();

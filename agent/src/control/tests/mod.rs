@@ -5,6 +5,7 @@ mod authority;
 mod bounds;
 mod broken;
 mod calls;
+mod catalog_reference;
 mod document;
 mod elsewhere;
 mod exchange;
