@@ -1,6 +1,7 @@
 //! An `.ovpn` text is written for openvpn harmlessly, or refused with faults on its own lines.
 #![no_main]
 
+use egress_core::catalog::OnHooks;
 use egress_core::openvpn::{
     Supervision, canonical, check, file_references, inline_files, parse, redact, strip_login,
 };
@@ -12,7 +13,9 @@ const NEVER: [&str; 8] =
     ["plugin", "up", "down", "config", "providers", "tls-verify", "route-up", "iproute"];
 
 fuzz_target!(|text: &str| {
-    match check(text).outcome {
+    // Whether commands are left out, decided by what the fuzzer can change freely.
+    let on_hooks = if text.len().is_multiple_of(2) { OnHooks::Drop } else { OnHooks::Refuse };
+    match check(text, on_hooks).outcome {
         Ok((config, _)) => {
             let supervision = Supervision::new("/run/m", "eg0", "/run/t").expect("plain words");
             is_harmless(canonical(&config, &supervision).expose());
@@ -24,7 +27,7 @@ fuzz_target!(|text: &str| {
         }
     }
     let (stripped, _) = strip_login(text);
-    let _ = parse(&stripped);
+    let _ = parse(&stripped, on_hooks);
     let _ = redact(text);
     let _ = file_references(text);
     let _ = inline_files(text, |_| Some(b"x".to_vec()));
@@ -32,7 +35,7 @@ fuzz_target!(|text: &str| {
 
 fn is_harmless(written: &str) {
     let (theirs, _) = written.split_once("\ndev eg0\n").expect("the agent's lines come last");
-    assert!(parse(theirs).is_ok(), "what was written cannot be read");
+    assert!(parse(theirs, OnHooks::Refuse).is_ok(), "what was written cannot be read");
     for line in theirs.lines() {
         let name = line.trim_start_matches([' ', '\t', '"', '\'', '-', '<']);
         let name = name.split([' ', '"', '\'', '>']).next();

@@ -19,6 +19,7 @@ pub mod backoff;
 pub mod catalog;
 pub mod fault;
 pub mod firewall;
+mod hook;
 pub mod id;
 pub mod openvpn;
 pub mod profile;

@@ -97,7 +97,7 @@ impl<'a> Check<'a> {
                 self.parsed(gateway, parsed, Config::Wireguard)
             }
             ProviderType::Openvpn => {
-                let parsed = openvpn::parse(&gateway.config);
+                let parsed = openvpn::parse(&gateway.config, provider.on_hooks);
                 self.parsed(gateway, parsed, |config| Config::Openvpn(Box::new(config)))
             }
             ProviderType::Custom => {

@@ -24,7 +24,9 @@ pub enum ProviderType {
     Custom,
 }
 
-/// What to do with `PreUp`, `PostUp`, `PreDown`, `PostDown` and `SaveConfig` in a gateway's text.
+/// What to do with commands in a gateway's text: WireGuard's `PreUp`, `PostUp`, `PreDown`, `PostDown`
+/// and `SaveConfig`, OpenVPN's `up`, `down`, `route-up`, `route-pre-down` and `ipchange`. None is
+/// ever run.
 #[derive(
     Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema,
 )]
@@ -90,7 +92,7 @@ pub struct Provider {
     /// WireGuard: a config whose `AllowedIPs` lack a default route is taken. OpenVPN: only what the
     /// server sends routes for goes through the tunnel. The rest is blocked, never direct.
     pub split: bool,
-    /// WireGuard: what to do with commands in a config.
+    /// What to do with commands in a config.
     pub on_hooks: OnHooks,
     /// WireGuard: how many sessions one key may carry.
     pub key_sharing: KeySharing,

@@ -4,7 +4,6 @@
 
 mod digest;
 mod entries;
-mod found;
 mod plan;
 mod read;
 mod upsert;

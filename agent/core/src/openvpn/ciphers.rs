@@ -104,7 +104,7 @@ impl Ciphers {
 }
 
 fn gone() -> Taken {
-    Taken::Dropped(
+    Taken::Missed(
         "OpenSSL 3 no longer has this cipher: the server must know a newer one".to_owned(),
     )
 }
@@ -178,6 +178,6 @@ mod tests {
             assert!(Ciphers::default().take_offered(&list).is_err(), "{list:?} was taken");
         }
         assert!(Ciphers::default().take_offered("BF-CBC").is_err());
-        assert!(matches!(Ciphers::default().take_cipher("BF-CBC"), Ok(Taken::Dropped(_))));
+        assert!(matches!(Ciphers::default().take_cipher("BF-CBC"), Ok(Taken::Missed(_))));
     }
 }

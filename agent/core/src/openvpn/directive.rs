@@ -34,6 +34,8 @@ fn rules() -> impl Iterator<Item = (&'static str, Rule)> {
     let read = dropped::READ.iter().map(|(name, reading)| (*name, Rule::Read(*reading)));
     kept.chain(read)
         .chain(of_groups(dropped::GROUPS, Rule::Drop))
+        .chain(of_groups(dropped::MISSED, Rule::Miss))
+        .chain(dropped::HOOKS.iter().map(|name| (*name, Rule::Hook)))
         .chain(of_groups(refused::GROUPS, Rule::Refuse))
 }
 

@@ -11,14 +11,18 @@ use super::login::{self, Login, StaticChallenge};
 use super::material::{self, Material};
 use super::remote::Remotes;
 use super::setting::Settings;
-use super::taken::{Refusal, Taken, Verdict};
+use super::taken::{self, Refusal, Taken, Verdict};
 use super::value::{Parameters, Value};
+use crate::catalog::model::OnHooks;
 use crate::fault::{Finding, Report};
+use crate::hook::{self, Fate};
 use crate::suggest::did_you_mean;
 
 /// What has been read so far.
 #[derive(Default)]
 pub(super) struct Draft {
+    /// What becomes of commands.
+    on_hooks: OnHooks,
     pub accepted: Vec<Accepted>,
     pub remotes: Remotes,
     pub settings: Settings,
@@ -39,27 +43,24 @@ pub(super) struct Draft {
 }
 
 impl Draft {
+    /// A config of which nothing has been read.
+    pub fn new(on_hooks: OnHooks) -> Self {
+        Self { on_hooks, ..Self::default() }
+    }
+
     /// Takes a statement. What becomes of it is reported.
     pub fn take(&mut self, statement: Statement<'_>, report: &mut Report) {
         let statement = without_setenv_opt(statement);
         let Some((name, rule)) = directive::find(&statement.name) else {
             return report.push_fault(|| unknown(&statement));
         };
-        let Statement { line, name: written, .. } = &statement;
-        let finding = match self.apply(name, rule, &statement, report) {
-            Ok(Taken::Kept) => return self.accept(statement),
-            Ok(Taken::Noted(note)) => {
-                report.push(Finding::note(note).at_line(*line).about(written));
-                return self.accept(statement);
-            }
-            Ok(Taken::Dropped(why)) => Finding::note(format!("left out: {why}")).at_line(*line),
-            Err(refusal) => Finding::fault(refusal.why).at_line(refusal.line.unwrap_or(*line)),
-        };
-        report.push(finding.about(written));
-    }
-
-    fn accept(&mut self, statement: Statement<'_>) {
-        self.accepted.push(Accepted { line: statement.line, directive: statement.name });
+        let verdict = self.apply(name, rule, &statement, report);
+        if let Some(finding) = taken::finding(&verdict, statement.line) {
+            report.push(finding.about(&statement.name));
+        }
+        if let Ok(Taken::Kept | Taken::Noted(_)) = verdict {
+            self.accepted.push(Accepted { line: statement.line, directive: statement.name });
+        }
     }
 
     fn apply(
@@ -71,12 +72,22 @@ impl Draft {
     ) -> Verdict {
         match rule {
             Rule::Drop(why) => Ok(Taken::Dropped(why.to_owned())),
+            Rule::Miss(why) => Ok(Taken::Missed(why.to_owned())),
+            Rule::Hook => self.take_hook(statement),
             Rule::Refuse(why) => Err(Refusal::from(why)),
             Rule::Pass(parameters) => self.pass(name, &parameters, statement),
             Rule::Read(reading) if statement.block.is_some() => {
                 self.read_block(reading, statement, report)
             }
             Rule::Read(reading) => self.read(reading, statement),
+        }
+    }
+
+    fn take_hook(&self, statement: &Statement<'_>) -> Verdict {
+        match hook::judge(&statement.parameters.join(" "), self.on_hooks) {
+            Fate::Moot(why) => Ok(Taken::Dropped(why.to_owned())),
+            Fate::Dropped(why) => Ok(Taken::Missed(why.to_owned())),
+            Fate::Refused(why) => Err(Refusal::from(why)),
         }
     }
 
@@ -284,7 +295,11 @@ fn unknown(statement: &Statement<'_>) -> Finding {
 }
 
 /// Whether a text is a word rather than a secret that stands where a directive should: those are
-/// longer or have digits and capitals.
+/// longer or have capitals.
 fn may_be_repeated(text: &str) -> bool {
-    (1..=32).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_lowercase() || b == b'-')
+    let most = if text.bytes().any(|b| b.is_ascii_digit()) { 16 } else { 32 };
+    let allowed = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
+    (1..=most).contains(&text.len())
+        && !text.starts_with(|c: char| c.is_ascii_digit())
+        && text.bytes().all(allowed)
 }

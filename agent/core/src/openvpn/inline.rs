@@ -6,6 +6,7 @@ use base64::engine::general_purpose::STANDARD;
 use super::directive::{self, Part, Reading, Rule};
 use super::lexer::{Statement, statements};
 use super::material::tag;
+use super::parse::SIZE_MAX;
 use crate::fault::Report;
 
 /// A line that names a file whose content belongs between tags.
@@ -47,8 +48,9 @@ impl Inlined {
 }
 
 /// Puts files between tags, where the lines stand that name them. `read` gives a file's content;
-/// a line whose file it does not give stays as it is. The result is as good as what was read:
-/// [`super::parse`] is still to be asked.
+/// a line whose file it does not give stays as it is, and so do the lines from where the text has
+/// become longer than a config may be. The result is as good as what was read: [`super::parse`] is
+/// still to be asked.
 pub fn inline_files(
     text: &str,
     mut read: impl FnMut(&FileReference) -> Option<Vec<u8>>,
@@ -57,6 +59,7 @@ pub fn inline_files(
     let mut inlined = Inlined { text: String::with_capacity(text.len()), origins: Vec::new() };
     for (line, number) in text.split_inclusive('\n').zip(1..) {
         let named = references.next_if(|found| found.line == number);
+        let named = named.filter(|_| inlined.text.len() <= SIZE_MAX);
         let block = named.and_then(|found| found.inlined(&mut read));
         let put = block.as_deref().unwrap_or(line);
         inlined.text.push_str(put);

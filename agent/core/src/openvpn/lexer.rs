@@ -202,7 +202,7 @@ mod tests {
     fn read(text: &str) -> (Vec<Statement<'_>>, Vec<(Option<u32>, String)>) {
         let mut report = Report::default();
         let statements = statements(text, &mut report);
-        let findings = report.finish().into_iter().map(|found| (found.line, found.message));
+        let findings = report.by_line().into_iter().map(|found| (found.line, found.message));
         (statements, findings.collect())
     }
 

@@ -5,6 +5,7 @@ use super::directive::Part;
 use super::draft::Draft;
 use super::lexer::statements;
 use super::remote::{Protocol, Remote};
+use crate::catalog::model::OnHooks;
 use crate::fault::{Checked, Faults, Finding, Report, unless_faulty};
 
 /// The most bytes a config may have: 256 KiB.
@@ -12,8 +13,8 @@ pub const SIZE_MAX: usize = 256 * 1024;
 
 /// Reads an `.ovpn` text. Every fault is found at once, each with its line and its directive; what
 /// is left out is a note. No finding repeats a value.
-pub fn parse(text: &str) -> Checked<OpenvpnConfig> {
-    check(text).outcome
+pub fn parse(text: &str, on_hooks: OnHooks) -> Checked<OpenvpnConfig> {
+    check(text, on_hooks).outcome
 }
 
 /// What there is to say about every line of a text.
@@ -25,14 +26,14 @@ pub struct Check {
 }
 
 /// Reads an `.ovpn` text as [`parse`] does, and tells what it took.
-pub fn check(text: &str) -> Check {
+pub fn check(text: &str, on_hooks: OnHooks) -> Check {
     if text.len() > SIZE_MAX {
         let message = format!("{} bytes: a config has at most {SIZE_MAX}", text.len());
         let outcome = Err(Faults(vec![Finding::fault(message)]));
         return Check { accepted: Vec::new(), outcome };
     }
     let mut report = Report::default();
-    let mut draft = Draft::default();
+    let mut draft = Draft::new(on_hooks);
     for statement in statements(text, &mut report) {
         draft.take(statement, &mut report);
     }
@@ -49,7 +50,7 @@ fn finish(mut draft: Draft, mut report: Report) -> Checked<OpenvpnConfig> {
     check_ciphers(&draft, &mut report);
     check_settings(&draft, &remotes, &mut report);
     let needs_login = draft.needs_login || !has_certificate(&draft);
-    unless_faulty(report.finish(), || OpenvpnConfig {
+    unless_faulty(report.by_line(), || OpenvpnConfig {
         remotes,
         needs_login,
         login: draft.login,

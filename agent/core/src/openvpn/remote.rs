@@ -4,8 +4,9 @@ use std::fmt;
 use std::net::IpAddr;
 use std::num::NonZeroU16;
 
+use super::directive::{self, Rule};
 use super::lexer::{Block, Statement, TEXT_MAX, statements_within};
-use super::taken::{Refusal, Taken, Verdict};
+use super::taken::{self, Refusal, Taken, Verdict};
 use crate::fault::{Finding, Report};
 use crate::wireguard::{Host, host};
 
@@ -145,9 +146,8 @@ impl Remotes {
     pub fn take_block(&mut self, block: Block<'_>, opened: u32, report: &mut Report) -> Verdict {
         let mut inner = Self { transport: self.transport, port: self.port, ..Self::default() };
         for statement in statements_within(block, report) {
-            if let Err(refusal) = inner.take_inner(&statement) {
-                let line = refusal.line.unwrap_or(statement.line);
-                report.push(Finding::fault(refusal.why).at_line(line).about("connection"));
+            if let Some(finding) = taken::finding(&inner.take_inner(&statement), statement.line) {
+                report.push(finding.about("connection"));
             }
         }
         let Some(draft) = inner.plain.pop() else {
@@ -165,7 +165,13 @@ impl Remotes {
             "remote" => self.take(statement),
             "proto" => self.take_transport(&statement.parameters),
             "port" | "rport" => self.take_port(&statement.parameters),
-            _ => Err(Refusal::from("inside it only remote, proto and port are supported")),
+            name => match directive::find(name) {
+                Some((_, Rule::Drop(why))) => Ok(Taken::Dropped(why.to_owned())),
+                Some((_, Rule::Miss(why))) => Ok(Taken::Missed(why.to_owned())),
+                Some((_, Rule::Pass(_) | Rule::Read(_) | Rule::Hook | Rule::Refuse(_))) | None => {
+                    Err(Refusal::from("inside it only remote, proto and port are supported"))
+                }
+            },
         }
     }
 

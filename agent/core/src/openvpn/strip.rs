@@ -38,7 +38,7 @@ fn cut(lines: &mut [&str], opened: u32, block: Block<'_>) {
 pub fn redact(text: &str) -> String {
     let mut report = Report::default();
     let statements = statements(text, &mut report);
-    if report.finish().iter().any(|finding| finding.severity == Severity::Fault) {
+    if report.by_line().iter().any(|finding| finding.severity == Severity::Fault) {
         return NOT_SHOWN.to_owned();
     }
     let mut lines = vec![String::new(); text.split('\n').count()];
@@ -70,7 +70,7 @@ fn written(statement: &Statement<'_>) -> String {
     let (name, parameters) = (&statement.name, &statement.parameters);
     let shown = match directive::find(name) {
         Some((_, Rule::Pass(_) | Rule::Read(_))) => !reads(statement, Reading::Setenv),
-        Some((_, Rule::Drop(_) | Rule::Refuse(_))) => false,
+        Some((_, Rule::Drop(_) | Rule::Miss(_) | Rule::Hook | Rule::Refuse(_))) => false,
         None => return NOT_SHOWN.to_owned(),
     };
     if !shown && !parameters.is_empty() {

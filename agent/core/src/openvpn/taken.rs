@@ -1,5 +1,7 @@
 //! What became of one statement.
 
+use crate::fault::Finding;
+
 /// It was taken.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Taken {
@@ -9,6 +11,8 @@ pub(super) enum Taken {
     Noted(String),
     /// It is left out; why.
     Dropped(String),
+    /// It is left out, and somebody may miss it; why.
+    Missed(String),
 }
 
 /// It was refused: what was expected, which never repeats a value.
@@ -25,6 +29,20 @@ impl Refusal {
     pub fn at(line: u32, why: impl Into<String>) -> Self {
         Self { line: Some(line), why: why.into() }
     }
+}
+
+/// What there is to say of a statement on this line, if anything.
+pub(super) fn finding(verdict: &Verdict, line: u32) -> Option<Finding> {
+    let finding = match verdict {
+        Ok(Taken::Kept) => return None,
+        Ok(Taken::Noted(note)) => Finding::note(note),
+        Ok(Taken::Dropped(why)) => Finding::note(format!("left out: {why}")),
+        Ok(Taken::Missed(why)) => Finding::warning(format!("left out: {why}")),
+        Err(refusal) => {
+            return Some(Finding::fault(&refusal.why).at_line(refusal.line.unwrap_or(line)));
+        }
+    };
+    Some(finding.at_line(line))
 }
 
 impl From<&str> for Refusal {

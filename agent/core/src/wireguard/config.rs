@@ -26,7 +26,7 @@ pub fn parse(text: &str, rules: &Rules) -> Checked<GatewayConfig> {
     check_mtu(&interface, &peers, &mut report);
     check_default_route(&peers, rules.split, &mut report);
     check_resolvers(&interface, &peers, &mut report);
-    unless_faulty(report.finish(), || GatewayConfig {
+    unless_faulty(report.by_line(), || GatewayConfig {
         private_key: interface.private_key,
         addresses: values(interface.addresses),
         dns: values(interface.dns),

@@ -10,6 +10,7 @@ use super::key;
 use super::sections::{InterfaceKey, Key, Pair, Placed, Section, resolve};
 use crate::catalog::model::OnHooks;
 use crate::fault::{Finding, Report};
+use crate::hook::{self, Fate};
 use crate::secret::Secret;
 
 /// What an `[Interface]` says, with the lines of what is checked against other sections later.
@@ -64,7 +65,12 @@ impl Interface {
             | InterfaceKey::PostUp
             | InterfaceKey::PreDown
             | InterfaceKey::PostDown
-            | InterfaceKey::SaveConfig => report.push(about(pair, hook(on_hooks))),
+            | InterfaceKey::SaveConfig => {
+                report.push(about(pair, hook(pair.value, on_hooks)));
+            }
+            InterfaceKey::Amnezia(parameter) => {
+                report.push(about(pair, parameter.judge(pair.value)));
+            }
         }
     }
 
@@ -119,12 +125,10 @@ fn check_length<T>(list: &[Placed<T>], field: &str, report: &mut Report) {
     }
 }
 
-fn hook(on_hooks: OnHooks) -> Finding {
-    match on_hooks {
-        OnHooks::Refuse => Finding::fault(
-            "the agent runs no commands from a config: remove the line, or set \
-             on_hooks = \"drop\" on the provider to ignore it",
-        ),
-        OnHooks::Drop => Finding::warning("ignored: the agent runs no commands from a config"),
+fn hook(command: &str, on_hooks: OnHooks) -> Finding {
+    match hook::judge(command, on_hooks) {
+        Fate::Moot(why) => Finding::note(format!("left out: {why}")),
+        Fate::Dropped(why) => Finding::warning(format!("left out: {why}")),
+        Fate::Refused(why) => Finding::fault(why),
     }
 }

@@ -1,5 +1,6 @@
 //! WireGuard: a gateway's wg-quick text and a credential become one [`Profile`].
 
+mod amnezia;
 pub mod config;
 mod conflict;
 mod endpoint;

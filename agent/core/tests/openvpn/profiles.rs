@@ -5,12 +5,12 @@ use std::fmt::Write;
 
 use egress_core::fault::Severity;
 use egress_core::openvpn::{
-    Address, Login, OpenvpnConfig, Protocol, Supervision, canonical, check, kept_directives,
-    known_directives, parse,
+    Address, Login, OpenvpnConfig, Protocol, Supervision, canonical, kept_directives,
+    known_directives,
 };
 use egress_core::secret::Secret;
 
-use crate::templates::{TEMPLATES, VARIANTS, Variant, one_of_each, profile, sound};
+use crate::templates::{TEMPLATES, VARIANTS, Variant, check, one_of_each, parse, profile, sound};
 
 pub fn supervision() -> Supervision {
     Supervision::new("/run/egress/m.sock", "eg0", "/run/egress").unwrap()

@@ -1,13 +1,13 @@
 //! What holds for every text.
 
+use egress_core::openvpn::known_directives;
 use egress_core::openvpn::management::{Command, encode};
-use egress_core::openvpn::{check, known_directives, parse};
 use egress_core::secret::Secret;
 use proptest::collection::vec;
 use proptest::prelude::*;
 
 use crate::profiles::written;
-use crate::templates::{one_of_each, sound};
+use crate::templates::{check, one_of_each, parse, sound};
 
 fn fragment() -> impl Strategy<Value = String> {
     let known: Vec<&str> = known_directives().collect();

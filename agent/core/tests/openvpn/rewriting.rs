@@ -1,11 +1,9 @@
 //! Texts that are changed before they are kept or shown.
 
-use egress_core::openvpn::{
-    FileReference, file_references, inline_files, parse, redact, strip_login,
-};
+use egress_core::openvpn::{FileReference, file_references, inline_files, redact, strip_login};
 
 use crate::profiles::{parsed, written};
-use crate::templates::{VARIANTS, one_of_each, profile, sound};
+use crate::templates::{VARIANTS, one_of_each, parse, profile, sound};
 
 const WITH_FILES: &str = "client
 dev tun

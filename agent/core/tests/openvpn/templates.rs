@@ -1,5 +1,19 @@
 //! Profiles in the manner of real providers.
 
+use egress_core::catalog::OnHooks;
+use egress_core::fault::Checked;
+use egress_core::openvpn::{self, Check, OpenvpnConfig};
+
+/// Reads a text for a provider that takes no commands.
+pub fn parse(text: &str) -> Checked<OpenvpnConfig> {
+    openvpn::parse(text, OnHooks::Refuse)
+}
+
+/// So, and tells what was taken.
+pub fn check(text: &str) -> Check {
+    openvpn::check(text, OnHooks::Refuse)
+}
+
 /// Each with its name and its text, in which `{HOST}` and the like stand for what varies.
 pub const TEMPLATES: [(&str, &str); 30] = [
     ("01-nord-udp", include_str!("templates/01-nord-udp.ovpn")),

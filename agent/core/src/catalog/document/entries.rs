@@ -41,7 +41,7 @@ pub struct ProviderEntry {
     /// WireGuard: a config without a default route is taken. Default: false.
     #[schema(required = false)]
     pub split: bool,
-    /// WireGuard: what to do with commands in a config. Default: refuse.
+    /// What to do with commands in a config, of which none is ever run. Default: refuse.
     #[schema(required = false)]
     pub on_hooks: OnHooks,
     /// WireGuard: how many sessions one key may carry. Default: exclusive.

@@ -13,7 +13,7 @@ use self::merge::Merge;
 pub(in crate::catalog) use self::prune::{labels, take_away};
 use super::Document;
 use crate::catalog::{Catalog, RecordId, Records};
-use crate::fault::{Checked, Faults, Finding, Severity};
+use crate::fault::{Checked, Faults, Finding, bounded};
 
 /// What an apply does.
 #[derive(Debug)]
@@ -53,19 +53,15 @@ impl Document {
             Ok((catalog, found)) => (Some(catalog), found),
             Err(Faults(found)) => (None, found),
         };
-        let found = found.into_iter().filter(|it| is_fault(it) || is_of(it, &ours));
-        let findings = self.places.locate(findings.into_iter().chain(found).collect());
+        let found = found.into_iter().filter(|it| it.is_fault() || is_of(it, &ours));
+        let findings = self.places.locate(bounded(findings.into_iter().chain(found)));
         match catalog {
-            Some(catalog) if !findings.iter().any(is_fault) => {
+            Some(catalog) if !findings.iter().any(Finding::is_fault) => {
                 Ok((outcome.plan(catalog, places.into_keys().collect()), findings))
             }
             Some(_) | None => Err(Faults(findings)),
         }
     }
-}
-
-pub(in crate::catalog) fn is_fault(finding: &Finding) -> bool {
-    finding.severity == Severity::Fault
 }
 
 /// Whether a finding is about one of these records, named as in `gateway[3]`.

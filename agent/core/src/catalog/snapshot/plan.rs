@@ -4,15 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use uuid::Uuid;
 
-use super::found::Found;
 use super::upsert::{Difference, Former, Upsert};
 use super::{PushedCredential, PushedGateway, Snapshot};
-use crate::catalog::document::plan::is_fault;
 use crate::catalog::document::plan::secrets::{self, kept_config};
 use crate::catalog::document::{CredentialEntry, Scope};
 use crate::catalog::model::{Credential, Gateway, GatewayScope, LastPush, Provider};
 use crate::catalog::{Catalog, RecordId, Records};
-use crate::fault::{Faults, Finding};
+use crate::fault::{Faults, Finding, Report};
 use crate::id::{CredentialId, GatewayId, ProviderId};
 
 /// What a push does.
@@ -114,7 +112,7 @@ struct Planner<F> {
     ids: BTreeMap<String, GatewayId>,
     /// Where in the snapshot a record stands, and what the service calls it.
     places: BTreeMap<RecordId, Place>,
-    found: Found,
+    found: Report,
 }
 
 #[derive(Clone)]
@@ -136,7 +134,7 @@ impl<F: FnMut() -> Uuid> Planner<F> {
             others: records,
             ids: BTreeMap::new(),
             places: BTreeMap::new(),
-            found: Found::default(),
+            found: Report::of_many(),
         }
     }
 
@@ -324,9 +322,9 @@ impl<F: FnMut() -> Uuid> Planner<F> {
             Err(Faults(findings)) => (None, findings),
         };
         ours(findings, &places).for_each(|finding| found.push(finding));
-        let findings = found.finish();
+        let findings = found.by_class();
         match catalog {
-            Some(catalog) if !findings.iter().any(is_fault) => Ok(Push {
+            Some(catalog) if !findings.iter().any(Finding::is_fault) => Ok(Push {
                 catalog: Some(catalog),
                 gateways: gateways.difference,
                 credentials: credentials.difference,
@@ -348,6 +346,6 @@ fn ours(
     findings.into_iter().filter_map(move |mut finding| {
         let external_id = finding.entry().and_then(|entry| ids.get(entry).copied());
         finding.set_external_id(external_id);
-        (external_id.is_some() || is_fault(&finding)).then_some(finding)
+        (external_id.is_some() || finding.is_fault()).then_some(finding)
     })
 }

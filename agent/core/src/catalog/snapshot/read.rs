@@ -7,12 +7,11 @@ use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use super::found::Found;
 use super::{ENTRIES_MAX, PushedCredential, PushedGateway, Snapshot};
 use crate::catalog::document::CredentialEntry;
 use crate::catalog::document::fields::Fields;
 use crate::catalog::document::read::{limit, network, owner, resolver, scope};
-use crate::fault::{Checked, Faults, Finding, unless_faulty};
+use crate::fault::{Checked, Faults, Finding, Report, unless_faulty};
 
 /// The most bytes one entry may have: a config of the greatest length, whatever JSON makes of it.
 const ENTRY_MAX: usize = 2 << 20;
@@ -32,7 +31,7 @@ impl Snapshot {
     /// Reads a JSON body. Every fault of every entry is found, with the entry's place and id.
     pub fn from_json(json: &[u8]) -> Checked<Self> {
         let whole: Whole<'_> = serde_json::from_slice(json).map_err(|error| not_this(&error))?;
-        let mut found = Found::default();
+        let mut found = Report::of_many();
         let version = version(&whole.version, &mut found);
         if whole.gateways.is_none() {
             found.push(Finding::fault("missing: every gateway there is").about("gateways"));
@@ -42,7 +41,7 @@ impl Snapshot {
         let credentials = whole
             .credentials
             .map(|credentials| credentials.read("credentials", PushedCredential::read, &mut found));
-        unless_faulty(found.finish(), || Self { version, gateways, credentials })
+        unless_faulty(found.by_class(), || Self { version, gateways, credentials })
     }
 }
 
@@ -51,7 +50,7 @@ fn not_this(error: &serde_json::Error) -> Faults {
     Faults(vec![Finding::fault(error.to_string()).at_line(line)])
 }
 
-fn version(value: &Value, found: &mut Found) -> u64 {
+fn version(value: &Value, found: &mut Report) -> u64 {
     let number = value.as_i64().and_then(|number| u64::try_from(number).ok());
     number.filter(|number| *number > 0).unwrap_or_else(|| {
         let message = format!("expected a number from 1 to {}, larger than the last one", i64::MAX);
@@ -69,7 +68,7 @@ struct Entries<'a> {
 }
 
 impl Entries<'_> {
-    fn read<T>(self, key: &str, read: impl Fn(&mut Fields<'_>) -> T, found: &mut Found) -> Vec<T> {
+    fn read<T>(self, key: &str, read: impl Fn(&mut Fields<'_>) -> T, found: &mut Report) -> Vec<T> {
         if self.total > ENTRIES_MAX {
             let message = format!("{} entries: at most {ENTRIES_MAX}", self.total);
             found.push(Finding::fault(message).about(key));
@@ -100,7 +99,7 @@ fn entry<T>(
     value: Value,
     path: String,
     read: impl Fn(&mut Fields<'_>) -> T,
-    found: &mut Found,
+    found: &mut Report,
 ) -> Option<T> {
     let external_id = value.get("external_id").and_then(Value::as_str).map(str::to_owned);
     let mut findings = Vec::new();

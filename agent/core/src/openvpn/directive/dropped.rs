@@ -16,11 +16,29 @@ const AGENT: &str = "the agent sees to this itself";
 const SOCKET: &str = "the agent chooses the address that the tunnel's packets leave from";
 const NETWORK: &str = "addresses and routes come from the server, and the tunnel always is the \
                        default route";
-const COMMANDS: &str = "no command of a config is ever run";
+const COMMANDS: &str = "no command of a config is ever run, sooner or later";
 const LOGS: &str = "openvpn's log goes to the agent";
 const ELSEWHERE: &str = "it means nothing on this system";
 const OBSOLETE: &str = "openvpn no longer needs it";
 const UNTOLD: &str = "nothing about this host is told to the server";
+
+const FILTER: &str = "what the server may set is the agent's to say";
+const UPLINK: &str = "the agent chooses the way that the tunnel's packets take on the host";
+const SPLIT: &str = "the tunnel is the default route all the same; with split = true on the provider \
+                     it is the way to what the server sends routes for";
+const RATE: &str = "the agent does not limit how much is sent";
+
+/// Left out although the config means something else without them.
+pub(super) const MISSED: &[Group] = &[
+    (FILTER, &["pull-filter"]),
+    (UPLINK, &["bind-dev", "local", "mark"]),
+    (SPLIT, &["redirect-private", "route-nopull"]),
+    (RATE, &["shaper"]),
+];
+
+/// Programs that openvpn would run when the tunnel's network changes. None of them checks the
+/// server: those that do are refused whatever a provider says.
+pub(super) const HOOKS: &[&str] = &["down", "ipchange", "route-pre-down", "route-up", "up"];
 
 pub(super) const GROUPS: &[Group] = &[
     (
@@ -60,21 +78,16 @@ pub(super) const GROUPS: &[Group] = &[
             "persist-tun",
             "ping-exit",
             "preresolve",
-            "pull-filter",
             "remap-usr1",
             "resolv-retry",
             "script-security",
             "session-timeout",
-            "shaper",
             "single-session",
             "tun-mtu-max",
             "user",
         ],
     ),
-    (
-        SOCKET,
-        &["bind", "bind-dev", "ip-remote-hint", "local", "lport", "mark", "multihome", "nobind"],
-    ),
+    (SOCKET, &["bind", "ip-remote-hint", "lport", "multihome", "nobind"]),
     (
         NETWORK,
         &[
@@ -89,7 +102,6 @@ pub(super) const GROUPS: &[Group] = &[
             "lladdr",
             "max-routes",
             "redirect-gateway",
-            "redirect-private",
             "route",
             "route-delay",
             "route-gateway",
@@ -97,12 +109,11 @@ pub(super) const GROUPS: &[Group] = &[
             "route-ipv6-gateway",
             "route-metric",
             "route-noexec",
-            "route-nopull",
             "topology",
             "txqueuelen",
         ],
     ),
-    (COMMANDS, &["down", "down-pre", "up", "up-delay", "up-restart"]),
+    (COMMANDS, &["down-pre", "up-delay", "up-restart"]),
     (
         LOGS,
         &[

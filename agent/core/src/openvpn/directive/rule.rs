@@ -9,8 +9,13 @@ pub(in crate::openvpn) enum Rule {
     Pass(Parameters),
     /// It says something that the agent reads.
     Read(Reading),
-    /// It is left out; why.
+    /// It is left out, and the tunnel is what it would be with it; why.
     Drop(&'static str),
+    /// It is left out, and somebody may miss it; why.
+    Miss(&'static str),
+    /// It names a program that would run beside the tunnel: refused or left out, as the provider
+    /// says.
+    Hook,
     /// The whole config is refused; why.
     Refuse(&'static str),
 }

@@ -1,9 +1,16 @@
 //! What is wrong with an input: every fault at once, each with its place.
 
+mod report;
+mod tally;
+
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
+
+pub(crate) use report::Report;
+pub use report::{FAULTS_MAX, bounded};
+pub use tally::Tally;
 
 /// How bad a finding is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
@@ -42,7 +49,8 @@ pub struct Finding {
 const EXTERNAL_ID_SHOWN: usize = 64;
 
 impl Finding {
-    fn new(severity: Severity, message: impl Into<String>) -> Self {
+    /// A finding of this class.
+    pub fn new(severity: Severity, message: impl Into<String>) -> Self {
         let message = message.into();
         Self { severity, file: None, line: None, field: None, external_id: None, message }
     }
@@ -60,6 +68,11 @@ impl Finding {
     /// Something taken that is worth knowing.
     pub fn note(message: impl Into<String>) -> Self {
         Self::new(Severity::Note, message)
+    }
+
+    /// Whether the input is refused for it.
+    pub fn is_fault(&self) -> bool {
+        self.severity == Severity::Fault
     }
 
     /// The same finding, in this file.
@@ -128,6 +141,13 @@ impl fmt::Display for Finding {
 #[error("{}", list(.0))]
 pub struct Faults(pub Vec<Finding>);
 
+impl Faults {
+    /// The faults without what was found beside them.
+    pub fn alone(self) -> Vec<Finding> {
+        self.0.into_iter().filter(Finding::is_fault).collect()
+    }
+}
+
 fn list(findings: &[Finding]) -> String {
     findings.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
 }
@@ -137,51 +157,10 @@ pub type Checked<T> = Result<(T, Vec<Finding>), Faults>;
 
 /// Gives `value` if nothing among `findings` is a fault.
 pub fn unless_faulty<T>(findings: Vec<Finding>, value: impl FnOnce() -> T) -> Checked<T> {
-    if findings.iter().any(|finding| finding.severity == Severity::Fault) {
+    if findings.iter().any(Finding::is_fault) {
         return Err(Faults(findings));
     }
     Ok((value(), findings))
-}
-
-/// The most findings one text is worth; a note says how many more there are.
-const FINDINGS_MAX: usize = 100;
-
-/// What has been found so far.
-#[derive(Default)]
-pub(crate) struct Report {
-    findings: Vec<Finding>,
-    faults: usize,
-    /// Faults that were not worked out.
-    unlisted: usize,
-}
-
-impl Report {
-    pub fn push(&mut self, finding: Finding) {
-        self.faults += usize::from(finding.severity == Severity::Fault);
-        self.findings.push(finding);
-    }
-
-    /// A fault that takes time to work out: no more than are listed are.
-    pub fn push_fault(&mut self, fault: impl FnOnce() -> Finding) {
-        if self.faults < FINDINGS_MAX {
-            self.push(fault());
-        } else {
-            self.unlisted += 1;
-        }
-    }
-
-    /// Everything, in the order of the lines; faults first where there are too many.
-    pub fn finish(mut self) -> Vec<Finding> {
-        let total = self.findings.len() + self.unlisted;
-        if total > FINDINGS_MAX {
-            self.findings.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
-            self.findings.truncate(FINDINGS_MAX);
-            let more = total - FINDINGS_MAX;
-            self.findings.push(Finding::note(format!("{more} more findings are not listed")));
-        }
-        self.findings.sort_by_key(|finding| finding.line.unwrap_or(u32::MAX));
-        self.findings
-    }
 }
 
 #[cfg(test)]
@@ -195,21 +174,5 @@ mod tests {
             .at_line(7)
             .about("Peer.PublicKey");
         assert_eq!(finding.to_string(), "wg0.conf:7: Peer.PublicKey: expected 32 bytes of base64");
-    }
-
-    #[test]
-    fn a_hundred_faults_are_worked_out_and_the_others_counted() {
-        let (mut report, mut worked_out) = (Report::default(), 0);
-        report.push(Finding::note("a note"));
-        for line in 1..=250 {
-            report.push_fault(|| {
-                worked_out += 1;
-                Finding::fault("wrong").at_line(line)
-            });
-        }
-        let found = report.finish();
-        assert_eq!((found.len(), worked_out), (101, 100));
-        assert_eq!(found[99].line, Some(100));
-        assert_eq!(found[100].message, "151 more findings are not listed");
     }
 }
