@@ -4,7 +4,7 @@ use egress_core::api::{
     Code, CredentialRecord, GatewayRecord, MappingRecord, ProviderRecord, Refusal, WorkspaceRecord,
 };
 use egress_core::catalog::{Catalog, Document};
-use egress_core::fault::Faults;
+use egress_core::fault::{FAULTS_MAX, Faults, Tally};
 
 use crate::session::Rejected;
 
@@ -15,10 +15,12 @@ pub fn document(value: serde_json::Value) -> Result<Document, Refusal> {
 }
 
 /// The refusal that tells what is wrong.
-pub fn faulty(Faults(findings): Faults) -> Refusal {
-    let faults = if findings.len() == 1 { "fault" } else { "faults" };
-    let detail = format!("{} {faults}; nothing was changed", findings.len());
-    Refusal::new(Code::InvalidRequest, detail).with_faults(findings)
+pub fn faulty(faults: Faults) -> Refusal {
+    let faults = faults.alone();
+    let more = if faults.len() > FAULTS_MAX { "more than " } else { "" };
+    let tally = Tally { faults: faults.len().min(FAULTS_MAX), ..Tally::default() };
+    let detail = format!("{more}{tally}; nothing was changed");
+    Refusal::new(Code::InvalidRequest, detail).with_faults(faults)
 }
 
 /// Every provider, by name.
@@ -55,4 +57,20 @@ pub fn credentials(catalog: &Catalog, rejected: &Rejected) -> Vec<CredentialReco
 /// Every workspace, by name.
 pub fn workspaces(catalog: &Catalog) -> Vec<WorkspaceRecord> {
     catalog.records().workspaces.iter().map(WorkspaceRecord::from).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use egress_core::fault::Finding;
+
+    use super::*;
+
+    #[test]
+    fn a_refusal_counts_and_tells_faults_alone() {
+        let notes = (0..10_000).map(|_| Finding::note("left out"));
+        let found = notes.chain([Finding::fault("wrong"), Finding::warning("odd")]).collect();
+        let refusal = faulty(Faults(found));
+        assert_eq!(refusal.detail, "1 fault; nothing was changed");
+        assert_eq!(refusal.faults, [Finding::fault("wrong")]);
+    }
 }

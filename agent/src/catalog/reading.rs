@@ -31,15 +31,15 @@ pub(crate) fn read(path: &Path) -> Result<Content, String> {
     Ok(Content { text: Secret::new(text.to_owned()), mode })
 }
 
-/// Reads a whole file, text or not, and its permission bits.
-pub(super) fn read_bytes(path: &Path) -> Result<(Zeroizing<Vec<u8>>, u32), String> {
+fn read_bytes(path: &Path) -> Result<(Zeroizing<Vec<u8>>, u32), String> {
     // Opening a FIFO would wait for its writer.
     let flags = OFlags::NONBLOCK.bits().cast_signed();
-    let file = File::options()
-        .read(true)
-        .custom_flags(flags)
-        .open(path)
-        .map_err(|error| unreadable(&error))?;
+    let file = File::options().read(true).custom_flags(flags).open(path);
+    read_file(file.map_err(|error| unreadable(&error))?)
+}
+
+/// Reads a whole file, text or not, and its permission bits.
+pub(super) fn read_file(file: File) -> Result<(Zeroizing<Vec<u8>>, u32), String> {
     let meta = file.metadata().map_err(|error| unreadable(&error))?;
     if !meta.is_file() {
         return Err(String::from("not a regular file"));

@@ -45,6 +45,9 @@ pub struct Arguments {
     #[arg(long, short, global = true, value_enum, default_value_t, value_name = "FORM")]
     #[arg(help_heading = GLOBAL)]
     pub output: Output,
+    /// Tell everything that was found: notes too, and each warning where it is.
+    #[arg(long, short, global = true, help_heading = GLOBAL)]
+    pub verbose: bool,
     #[command(subcommand)]
     pub command: Command,
 }

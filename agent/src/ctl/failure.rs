@@ -6,8 +6,9 @@ use std::io;
 use std::process::ExitCode;
 
 use egress_core::api::{Code, Problem, Refusal};
-use egress_core::fault::{Faults, Finding};
+use egress_core::fault::Faults;
 
+use super::findings::{lines, words};
 use crate::control::client::Error;
 
 /// Exit code: the command line was wrong (`EX_USAGE`).
@@ -31,6 +32,8 @@ pub enum Failure {
     Usage(String),
     /// What a file holds is at fault.
     Faulty(Faults),
+    /// The answer, which has been shown, is no.
+    Told,
     /// The agent refused, or did not answer.
     Agent(Error),
     /// The command of `exec` could not be run.
@@ -74,6 +77,7 @@ impl Failure {
                 | Error::Timeout { .. },
             )
             | Self::Faulty(_)
+            | Self::Told
             | Self::System { .. } => REFUSED,
         })
     }
@@ -82,20 +86,28 @@ impl Failure {
     pub fn exec_exit_code(&self) -> ExitCode {
         match self {
             Self::Run { .. } | Self::PipeClosed => self.exit_code(),
-            Self::Usage(_) | Self::Faulty(_) | Self::Agent(_) | Self::System { .. } => {
-                ExitCode::from(EXEC_FAILED)
-            }
+            Self::Usage(_)
+            | Self::Faulty(_)
+            | Self::Told
+            | Self::Agent(_)
+            | Self::System { .. } => ExitCode::from(EXEC_FAILED),
         }
     }
 
     /// The failure in sentences, each fault on a line of its own.
     pub fn text(&self) -> String {
+        self.told(false)
+    }
+
+    /// The same; with `verbose` notes too.
+    pub fn told(&self, verbose: bool) -> String {
         match self {
             Self::Usage(why) => format!("egressctl: {why}\n"),
-            Self::Faulty(Faults(findings)) => lines(findings),
+            Self::Faulty(Faults(findings)) => words(findings, verbose),
+            Self::Told => String::new(),
             Self::Agent(Error::Refused(problem)) => {
                 format!("refused, {}: {}\n", problem.title, problem.detail)
-                    + &lines(&problem.faults)
+                    + &lines(&problem.faults, verbose)
             }
             Self::Agent(error) => {
                 format!("egressctl: {error}{}{}\n", causes(error), next_step(error))
@@ -116,14 +128,16 @@ impl Failure {
             Self::Agent(Error::Refused(problem)) => Problem::clone(problem),
             Self::Faulty(Faults(findings)) => {
                 Refusal::new(Code::InvalidRequest, "the file has faults")
-                    .with_faults(findings.clone())
+                    .with_faults(Faults(findings.clone()).alone())
                     .problem()
             }
             Self::Usage(why) => Refusal::new(Code::InvalidRequest, why).problem(),
             Self::Agent(Error::NoDaemon { .. }) => self.as_problem(Code::NoAgent),
-            Self::Agent(_) | Self::Run { .. } | Self::PipeClosed | Self::System { .. } => {
-                self.as_problem(Code::Internal)
-            }
+            Self::Agent(_)
+            | Self::Told
+            | Self::Run { .. }
+            | Self::PipeClosed
+            | Self::System { .. } => self.as_problem(Code::Internal),
         }
     }
 }
@@ -156,11 +170,6 @@ impl From<Faults> for Failure {
     }
 }
 
-/// One finding a line.
-pub fn lines(findings: &[Finding]) -> String {
-    findings.iter().fold(String::new(), |text, finding| text + &finding.to_string() + "\n")
-}
-
 fn causes(error: &Error) -> String {
     let mut text = String::new();
     let mut cause = error.source();
@@ -173,6 +182,8 @@ fn causes(error: &Error) -> String {
 
 #[cfg(test)]
 mod tests {
+    use egress_core::fault::Finding;
+
     use super::*;
 
     #[test]

@@ -6,15 +6,16 @@
 mod arguments;
 mod ask;
 mod caller;
+mod check;
 mod elsewhere;
 mod event_lines;
 mod failure;
 mod files;
 mod filters;
+mod findings;
 mod inside;
 mod login;
 mod manual;
-mod openvpn_file;
 mod plugin;
 mod record_arguments;
 mod record_fields;
@@ -46,8 +47,8 @@ pub fn main() -> ExitCode {
         Ok(arguments) => arguments,
         Err(error) => return misused(&error),
     };
-    let screen = Screen::new(arguments.output);
     let is_exec = arguments.command.is_exec();
+    let screen = Screen::new(arguments.output).telling_all(arguments.verbose);
     match carry_out(arguments, screen) {
         Ok(code) => code,
         Err(failure) => {
@@ -89,7 +90,7 @@ fn carry_out(arguments: Arguments, screen: Screen) -> Result<ExitCode, Failure> 
             return wait(run::exec(&client, &arguments.socket, &exec, screen));
         }
         Command::Demo(demo) => return Ok(crate::demo::run(demo)),
-        Command::Check(check) => files::check(&check, screen),
+        Command::Check(check) => check::check(&check, screen),
         Command::Completions { shell } => manual::completions(shell, screen),
         Command::Man { dir } => manual::pages(dir.as_deref(), screen),
         Command::Attach(attach) => wait(ask::attach(&client, &attach, screen)),

@@ -6,18 +6,30 @@ use egress_core::fault::Finding;
 use serde::Serialize;
 
 use super::arguments::Output;
-use super::failure::{Failure, lines};
+use super::failure::Failure;
+use super::findings::words;
 
 /// Both outputs, in the form that was asked for.
 #[derive(Debug, Clone, Copy)]
 pub struct Screen {
     output: Output,
+    verbose: bool,
 }
 
 impl Screen {
     /// Writes in this form.
     pub fn new(output: Output) -> Self {
-        Self { output }
+        Self { output, verbose: false }
+    }
+
+    /// So, and tells everything that was found where `verbose`.
+    pub fn telling_all(self, verbose: bool) -> Self {
+        Self { verbose, ..self }
+    }
+
+    /// Whether everything is to be told.
+    pub fn is_verbose(self) -> bool {
+        self.verbose
     }
 
     /// The form that was asked for.
@@ -64,10 +76,10 @@ impl Screen {
         }
     }
 
-    /// Warnings and notes beside an answer.
+    /// What was found beside an answer.
     pub fn remark(self, findings: &[Finding]) {
         if self.output == Output::Table {
-            say(&lines(findings));
+            say(&words(findings, self.verbose));
         }
     }
 
@@ -82,7 +94,8 @@ impl Screen {
     pub fn complain(self, failure: &Failure) {
         match self.output {
             Output::Table | Output::Json if matches!(failure, Failure::PipeClosed) => {}
-            Output::Table => say(&failure.text()),
+            Output::Table => say(&failure.told(self.verbose)),
+            Output::Json if matches!(failure, Failure::Told) => {}
             Output::Json => {
                 let problem = serde_json::to_string_pretty(&failure.problem());
                 say(&(problem.expect("a problem has text keys only") + "\n"));

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use egress_agent::config;
 use egress_agent::tunnel::openvpn::{Openvpn, Order, Running};
 use egress_core::api::{Code, Reason};
+use egress_core::catalog::OnHooks;
 use egress_core::openvpn::machine::{Farewell, News};
 use egress_core::openvpn::{Login, Pushed, parse};
 use egress_core::secret::Secret;
@@ -105,7 +106,7 @@ impl Client {
         let number = self.next;
         self.next += 1;
         let device = tun::create(&format!("ego{number}"), 1400, Offload::Off).expect("make a tun");
-        let (config, _) = parse(profile).expect("a profile that is taken");
+        let (config, _) = parse(profile, OnHooks::Refuse).expect("a profile that is taken");
         let login = who.password.as_ref().map(|password| Login {
             username: USERNAME.to_owned(),
             password: Secret::new(password.clone()),
