@@ -15,53 +15,41 @@ use crate::catalog::import::kind::kind;
 use crate::catalog::import::{self, OnDisk, Reading, Source as _};
 use crate::catalog::{file, reading};
 
-/// What there is to say about a file.
+/// What there is to say about a file that can be imported or applied.
 #[derive(Debug, Serialize)]
 struct Verdict {
     file: String,
-    /// The file can be imported or applied.
-    good: bool,
     /// What it holds.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    holds: Option<String>,
+    holds: String,
     /// The lines of an `.ovpn` file that mean something to the tunnel.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     accepted: Vec<Accepted>,
     findings: Vec<Finding>,
 }
 
-/// Says all that is wrong with a file, and what it holds.
+/// Says all that is wrong with a file, or what it holds.
 pub fn check(check: &Check, screen: Screen) -> Result<(), Failure> {
-    let verdict = judge(check);
+    let verdict = judge(check)?;
     screen.remark(&verdict.findings);
-    screen.show(&verdict, |verdict| words(verdict, screen.is_verbose()))?;
-    if verdict.good { Ok(()) } else { Err(Failure::Told) }
+    screen.show(&verdict, |verdict| words(verdict, screen.is_verbose()))
 }
 
 fn words(verdict: &Verdict, verbose: bool) -> String {
-    let file = &verdict.file;
-    let accepted = verdict.accepted.iter().filter(|_| verbose);
+    let Verdict { file, holds, accepted, .. } = verdict;
+    let accepted = accepted.iter().filter(|_| verbose);
     let accepted = accepted.map(|it| format!("{file}:{}: {}: accepted\n", it.line, it.directive));
-    let summary = match &verdict.holds {
-        Some(holds) => format!("{file}: good, {holds}\n"),
-        None => String::new(),
-    };
-    accepted.collect::<String>() + &summary
+    accepted.collect::<String>() + &format!("{file}: good, {holds}\n")
 }
 
-fn judge(check: &Check) -> Verdict {
-    let (accepted, outcome) = if is_of_records(&check.file) {
-        (Vec::new(), check_records(&check.file))
-    } else {
-        let Reading { accepted, outcome } = import::read(&OnDisk(&check.file), check.rules.rules());
-        (accepted, outcome.map(|(file, findings)| (file.summary(), findings)))
-    };
-    let (holds, findings) = match outcome {
-        Ok((holds, findings)) => (Some(holds), findings),
-        Err(Faults(findings)) => (None, findings),
-    };
+fn judge(check: &Check) -> Result<Verdict, Faults> {
     let file = check.file.display().to_string();
-    Verdict { file, good: holds.is_some(), holds, accepted, findings }
+    if is_of_records(&check.file) {
+        let (holds, findings) = check_records(&check.file)?;
+        return Ok(Verdict { file, holds, accepted: Vec::new(), findings });
+    }
+    let Reading { accepted, outcome } = import::read(&OnDisk(&check.file), check.rules.rules());
+    let (read, findings) = outcome?;
+    Ok(Verdict { file, holds: read.summary(), accepted, findings })
 }
 
 /// Whether it is an apply file or a directory of them.
@@ -110,20 +98,23 @@ mod tests {
         )
     }
 
-    fn check_text(name: &str, text: &str, rules: RuleArguments) -> Verdict {
+    fn check_text(name: &str, text: &str, rules: RuleArguments) -> Result<Verdict, Faults> {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join(name);
         fs::write(&file, text).unwrap();
         judge(&Check { file, rules })
     }
 
-    fn strictly(name: &str, text: &str) -> Verdict {
+    fn strictly(name: &str, text: &str) -> Result<Verdict, Faults> {
         check_text(name, text, RuleArguments { split: false, drop_hooks: false })
     }
 
     /// What `check` says on both of its outputs.
-    fn said(verdict: &Verdict) -> String {
-        findings::words(&verdict.findings, false) + &words(verdict, false)
+    fn said(verdict: &Result<Verdict, Faults>) -> String {
+        match verdict {
+            Ok(verdict) => findings::words(&verdict.findings, false) + &words(verdict, false),
+            Err(Faults(found)) => findings::words(found, false),
+        }
     }
 
     #[test]
@@ -144,17 +135,15 @@ mod tests {
             (good.replace(KEY, "garbage"), "Interface.PrivateKey"),
             (good.replace(&format!("PrivateKey = {KEY}\n"), ""), "Interface.PrivateKey"),
         ] {
-            let verdict = strictly("wg0.conf", &text);
-            assert!(!verdict.good, "{verdict:?}");
-            let fault = verdict.findings.iter().find(|it| it.is_fault()).unwrap();
-            assert_eq!(fault.field.as_deref(), Some(field));
+            let faults = strictly("wg0.conf", &text).unwrap_err().alone();
+            assert_eq!(faults[0].field.as_deref(), Some(field), "{faults:?}");
         }
     }
 
     #[test]
     fn a_config_without_a_resolver_is_warned_of() {
         let verdict = strictly("wg0.conf", &config("192.0.2.1:51820").replace("DNS = ", "# "));
-        assert!(verdict.good);
+        assert!(verdict.is_ok());
         assert!(said(&verdict).contains("Interface.DNS: warning: no resolver"), "{verdict:?}");
     }
 
@@ -162,10 +151,8 @@ mod tests {
     fn commands_and_split_tunnels_are_taken_when_asked_for() {
         let hooked = config("192.0.2.1:51820").replace("[Peer]", "PostUp = id\n[Peer]");
         let split = hooked.replace("0.0.0.0/0", "10.0.0.0/8");
-        assert!(!strictly("wg0.conf", &split).good);
-        assert!(
-            check_text("wg0.conf", &split, RuleArguments { split: true, drop_hooks: true }).good
-        );
+        assert!(strictly("wg0.conf", &split).is_err());
+        check_text("wg0.conf", &split, RuleArguments { split: true, drop_hooks: true }).unwrap();
     }
 
     #[test]
@@ -197,12 +184,8 @@ mod tests {
             fs::write(dir.path().join("ca.crt"), CA).unwrap();
             let rules = RuleArguments { split: false, drop_hooks: false };
             let imported = import::read(&OnDisk(&file), rules.rules()).outcome;
-            let (good, found) = match imported {
-                Ok((_, found)) => (true, found),
-                Err(Faults(found)) => (false, found),
-            };
-            let verdict = judge(&Check { file, rules });
-            assert_eq!((verdict.good, verdict.findings), (good, found), "{name}");
+            let checked = judge(&Check { file, rules }).map(|verdict| verdict.findings);
+            assert_eq!(checked, imported.map(|(_, found)| found), "{name}");
         }
     }
 }

@@ -32,8 +32,6 @@ pub enum Failure {
     Usage(String),
     /// What a file holds is at fault.
     Faulty(Faults),
-    /// The answer, which has been shown, is no.
-    Told,
     /// The agent refused, or did not answer.
     Agent(Error),
     /// The command of `exec` could not be run.
@@ -77,7 +75,6 @@ impl Failure {
                 | Error::Timeout { .. },
             )
             | Self::Faulty(_)
-            | Self::Told
             | Self::System { .. } => REFUSED,
         })
     }
@@ -86,11 +83,9 @@ impl Failure {
     pub fn exec_exit_code(&self) -> ExitCode {
         match self {
             Self::Run { .. } | Self::PipeClosed => self.exit_code(),
-            Self::Usage(_)
-            | Self::Faulty(_)
-            | Self::Told
-            | Self::Agent(_)
-            | Self::System { .. } => ExitCode::from(EXEC_FAILED),
+            Self::Usage(_) | Self::Faulty(_) | Self::Agent(_) | Self::System { .. } => {
+                ExitCode::from(EXEC_FAILED)
+            }
         }
     }
 
@@ -104,7 +99,6 @@ impl Failure {
         match self {
             Self::Usage(why) => format!("egressctl: {why}\n"),
             Self::Faulty(Faults(findings)) => words(findings, verbose),
-            Self::Told => String::new(),
             Self::Agent(Error::Refused(problem)) => {
                 format!("refused, {}: {}\n", problem.title, problem.detail)
                     + &lines(&problem.faults, verbose)
@@ -133,11 +127,9 @@ impl Failure {
             }
             Self::Usage(why) => Refusal::new(Code::InvalidRequest, why).problem(),
             Self::Agent(Error::NoDaemon { .. }) => self.as_problem(Code::NoAgent),
-            Self::Agent(_)
-            | Self::Told
-            | Self::Run { .. }
-            | Self::PipeClosed
-            | Self::System { .. } => self.as_problem(Code::Internal),
+            Self::Agent(_) | Self::Run { .. } | Self::PipeClosed | Self::System { .. } => {
+                self.as_problem(Code::Internal)
+            }
         }
     }
 }

@@ -95,7 +95,6 @@ impl Screen {
         match self.output {
             Output::Table | Output::Json if matches!(failure, Failure::PipeClosed) => {}
             Output::Table => say(&failure.told(self.verbose)),
-            Output::Json if matches!(failure, Failure::Told) => {}
             Output::Json => {
                 let problem = serde_json::to_string_pretty(&failure.problem());
                 say(&(problem.expect("a problem has text keys only") + "\n"));
