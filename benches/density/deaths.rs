@@ -16,10 +16,13 @@ use crate::harness::internet::Internet;
 use crate::harness::lab::{Gateway, Lab};
 use crate::harness::openvpn_server::{OpenvpnServer, Options, PASSWORD, USERNAME};
 use crate::harness::probes::Probes;
+use crate::harness::wait;
 use crate::harness::world::{GROUP, gateway_id};
 
 /// Beyond that a session is lost.
 const LIMIT: Duration = Duration::from_mins(3);
+/// Between two questions at the least.
+const PAUSE: Duration = Duration::from_millis(500);
 /// How long the agent may take to stop: `sessions.stop_s` and seven seconds.
 const STOP: Duration = Duration::from_secs(17);
 /// Sessions of one OpenVPN server: a pool of addresses has 253.
@@ -58,7 +61,11 @@ pub fn run(lab: &Lab, wireguard: u16, openvpn: u16) {
     println!("{openvpn} OpenVPN sessions attached in {:.1?}", start.elapsed());
     let mut asking = Asking { wireguard: probes, openvpn: Probes::of(&others) };
     let nothing = |_: &mut Agent<'_>| ();
-    let start_again = |agent: &mut Agent<'_>| agent.start_again();
+    let start_again = |agent: &mut Agent<'_>| {
+        agent.begin_again();
+        let took = wait::until("the agent answers", LIMIT, || agent.answers());
+        println!("  control answered again after {took:.1?}");
+    };
     asking.ask(&mut agent, "with nothing wrong", nothing, nothing);
     println!("{}", Cost::of_agent(&agent));
     asking.ask(&mut agent, "data plane killed", |agent| agent.kill_dataplane(), nothing);
@@ -119,7 +126,14 @@ impl Asking {
         let Self { wireguard, openvpn } = self;
         harm(agent);
         let silences = thread::scope(|scope| {
-            let asked = [wireguard, openvpn].map(|probes| scope.spawn(|| probes.ask(LIMIT)));
+            // An openvpn whose agent was killed may still answer once before it ends.
+            let asked = [wireguard, openvpn].map(|probes| {
+                scope.spawn(|| {
+                    let first = probes.ask(LIMIT);
+                    thread::sleep(PAUSE.saturating_sub(first.percentile(100)));
+                    first.or_longer(probes.ask(LIMIT))
+                })
+            });
             then(agent);
             asked.map(|asked| asked.join().expect("it is asked"))
         });

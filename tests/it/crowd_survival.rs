@@ -12,6 +12,8 @@ use crate::harness::wait;
 
 /// More than were ever handed over before either side waited for the other.
 const CROWD: u16 = 640;
+/// The kernel takes a dead process's devices away one after another, in 16 ms each.
+const SMALLER: u16 = 200;
 /// As many attaches as work at one time.
 const CONNECTING: u16 = 32;
 const LIMIT: Duration = Duration::from_secs(20);
@@ -34,6 +36,21 @@ fn every_session_of_a_crowd_comes_back_after_the_data_planes_death() {
         assert_eq!(killed.unanswered, 0, "data plane killed: {killed}");
         assert_eq!(agent.ask("GET", "/v1/traffic", "").status, 200);
         assert!(agent.terminate(STOP).success());
+    });
+}
+
+#[test]
+fn every_session_of_a_crowd_comes_back_after_both_processes_died() {
+    in_lab(|lab| {
+        let gateway = lab.gateway(0);
+        let mut agent = Agent::start(lab);
+        let crowd = Crowd::new(&agent, &gateway, 0, SMALLER);
+        let mut probes = crowd.attach(&agent);
+        agent.kill_dataplane_and_control();
+        agent.start_again();
+        let killed = probes.ask(LIMIT);
+        println!("both killed: {killed}");
+        assert_eq!(killed.unanswered, 0, "both killed: {killed}");
     });
 }
 

@@ -17,6 +17,7 @@ use rustix::{
 };
 
 use crate::{
+    link,
     netlink::Socket,
     netns::{Netns, device_netns},
 };
@@ -78,6 +79,14 @@ pub enum TunError {
         /// Why.
         source: io::Error,
     },
+    /// A device of this name may still be there.
+    #[error("take the device {name} away")]
+    Remove {
+        /// Its name.
+        name: String,
+        /// Why.
+        source: io::Error,
+    },
     /// The device is where it was or, when its new name was taken there, inside under its old
     /// one. Closing its fd removes it from either.
     #[error("move the device {index} to be {name} in network namespace {cookie}")]
@@ -98,6 +107,24 @@ pub enum TunError {
 /// that is there already, of whatever kind, is an error.
 pub fn create(name: &str, mtu: u16, offload: Offload) -> Result<Device, TunError> {
     make(name, mtu, offload).map_err(|source| TunError::Create { name: name.to_owned(), source })
+}
+
+/// Takes away the tun device of this name, if there is one. Whoever has it open reads nothing more
+/// from it. Takes as long as its packets' last ways do (RCU): 16 ms and more.
+pub fn remove(name: &str) -> io::Result<()> {
+    if index_by_name(name).is_err() {
+        return Ok(());
+    }
+    let links = link::links()?;
+    let is_it = |link: &&link::Link| link.name == name && link.kind == "tun";
+    let Some(found) = links.iter().find(is_it) else { return Ok(()) };
+    let mut message = LinkMessage::default();
+    message.header.index = found.index;
+    match Socket::route()?.request(RouteNetlinkMessage::DelLink(message), 0) {
+        // Somebody else was quicker.
+        Err(error) if error.raw_os_error() == Some(libc::ENODEV) => Ok(()),
+        result => result.map(drop),
+    }
 }
 
 fn make(name: &str, mtu: u16, offload: Offload) -> io::Result<Device> {

@@ -67,6 +67,10 @@ async fn make(
     let tunnel = shell.store.next_tunnel_id();
     // Before there is anything that the undoing of a broken step would have to find.
     hands.row.tunnel = Some(tunnel);
+    if hands.row.interface.is_some() {
+        let cleared = shell.devices.clear(netns).await;
+        cleared.map_err(|error| Refusal::from(error.reason()))?;
+    }
     // Never inside: openvpn is quicker to end when its device is gone than when it is told to, and
     // connecting takes longer than the move.
     let placement = DevicePlacement::Moved;

@@ -35,6 +35,10 @@ pub async fn bring_up(
         None => hands.shell.store.next_tunnel_id(),
     };
     hands.row.tunnel = Some(tunnel);
+    if hands.row.interface.is_some() {
+        let cleared = hands.shell.devices.clear(&netns).await;
+        cleared.map_err(|error| Refusal::from(error.reason()))?;
+    }
     let news_tx = hands.news_tx.clone();
     hands.handed_over = Some(Instant::now());
     let (wireguard, gateway) = (&hands.shell.wireguard, hands.row.gateway);

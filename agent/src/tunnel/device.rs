@@ -91,6 +91,17 @@ impl Devices {
         .await
     }
 
+    /// Takes away the device that a former life of the session's has left in its container, where
+    /// the kernel has not done so yet: it ends a dead process's devices one after another.
+    pub async fn clear(&self, netns: &Arc<Netns>) -> Result<(), DeviceError> {
+        let (name, netns) = (self.interface.clone(), Arc::clone(netns));
+        let removed = move || {
+            let removed = netns.run(|| tun::remove(&name))?;
+            removed.map_err(|source| TunError::Remove { name, source }.into())
+        };
+        blocking(removed).await
+    }
+
     /// Puts a device that was made in the host's namespace into a container's, under its name
     /// there.
     pub async fn move_into(&self, index: u32, netns: &Arc<Netns>) -> Result<(), DeviceError> {

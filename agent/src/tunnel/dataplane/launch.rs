@@ -16,7 +16,7 @@ use rustix::process::Signal;
 use tokio::io::Interest;
 use tokio::task::spawn_blocking;
 use tokio::time::timeout;
-use tracing::{error, warn};
+use tracing::{error, info, warn};
 
 use super::connection::Connection;
 use crate::config;
@@ -26,9 +26,9 @@ use crate::directory::{FileId, PRIVATE_MODE, RUN_MODE, ensure};
 const NAME: &str = "egress-dataplane";
 /// Threads that are of use without being asked for.
 const WORKERS_MOST: usize = 4;
-/// How long the kernel may take to end a process that was killed: the devices that nobody else
-/// holds are taken away meanwhile.
-const END: Duration = Duration::from_secs(5);
+/// How long a process that was killed is waited for. Where nobody else holds its devices the kernel
+/// takes much longer, since it takes them away one after another.
+const END: Duration = Duration::from_secs(1);
 
 /// How a data plane is started.
 pub struct Launch {
@@ -128,7 +128,7 @@ pub async fn end(process: &PidFd) {
     match timeout(END, ended).await {
         Ok(Ok(())) => {}
         Ok(Err(error)) => error!(%error, "the end of a data plane cannot be waited for"),
-        Err(_) => error!(pid = process.pid(), "the kernel has not ended a killed data plane yet"),
+        Err(_) => info!(pid = process.pid(), "the kernel still takes away what a data plane had"),
     }
 }
 
