@@ -1,21 +1,22 @@
 //! `agent.toml`: every setting, its default, and what it may be.
 
 mod certificate;
+mod containment;
 mod openvpn;
 mod report;
 mod roles;
 mod tls;
 
 use std::collections::BTreeMap;
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use egress_core::api::of_run;
 use egress_core::id::GatewayId;
-use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use serde::{Deserialize, Deserializer, Serialize};
 
 pub use self::certificate::{CertificateName, InvalidCertificateName, Kind as CertificateNameKind};
+pub use self::containment::Containment;
 pub use self::openvpn::Openvpn;
 pub use self::report::Report;
 pub use self::roles::{Members, Name, Plugin, Plugins, Roles};
@@ -87,17 +88,6 @@ pub struct Sessions {
     pub interface: String,
     /// Seconds that running attaches have when the agent is told to stop.
     pub stop_s: u64,
-}
-
-/// `[containment]`
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Containment {
-    /// Destinations refused through every tunnel: private and link-local networks, so that a
-    /// gateway's own network and clouds' metadata services stay out of reach.
-    pub refuse: Vec<IpNet>,
-    /// Exceptions to `refuse`. The tunnel's resolvers are always allowed on port 53 and 853.
-    pub allow: Vec<IpNet>,
 }
 
 /// `[wireguard]`
@@ -224,30 +214,6 @@ impl Default for Sessions {
             interface: "eg0".into(),
             stop_s: 10,
         }
-    }
-}
-
-impl Default for Containment {
-    fn default() -> Self {
-        let v4 = [
-            (Ipv4Addr::UNSPECIFIED, 8),
-            (Ipv4Addr::new(10, 0, 0, 0), 8),
-            (Ipv4Addr::new(100, 64, 0, 0), 10),
-            (Ipv4Addr::new(127, 0, 0, 0), 8),
-            (Ipv4Addr::new(169, 254, 0, 0), 16),
-            (Ipv4Addr::new(172, 16, 0, 0), 12),
-            (Ipv4Addr::new(192, 168, 0, 0), 16),
-            (Ipv4Addr::new(224, 0, 0, 0), 4),
-            (Ipv4Addr::BROADCAST, 32),
-        ];
-        let v6 = [
-            (Ipv6Addr::new(0xfc00, 0, 0, 0, 0, 0, 0, 0), 7),
-            (Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 0), 10),
-            (Ipv6Addr::new(0xff00, 0, 0, 0, 0, 0, 0, 0), 8),
-        ];
-        let v4 = v4.map(|(address, len)| IpNet::V4(Ipv4Net::new_assert(address, len)));
-        let v6 = v6.map(|(address, len)| IpNet::V6(Ipv6Net::new_assert(address, len)));
-        Self { refuse: v4.into_iter().chain(v6).collect(), allow: Vec::new() }
     }
 }
 
@@ -437,15 +403,6 @@ mod tests {
         let error = parse(text).unwrap_err().to_string();
         for key in ["run_dir", "sessions.limit", "sessions.interface"] {
             assert!(error.contains(key), "{error}");
-        }
-    }
-
-    #[test]
-    fn the_default_shield_covers_metadata_and_private_networks() {
-        let refuse = Containment::default().refuse;
-        for address in ["169.254.169.254", "10.1.2.3", "172.31.0.1", "192.168.1.1", "fe80::1"] {
-            let address = address.parse::<std::net::IpAddr>().unwrap();
-            assert!(refuse.iter().any(|net| net.contains(&address)), "{address} is open");
         }
     }
 }

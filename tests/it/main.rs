@@ -28,6 +28,7 @@ mod openvpn_failures;
 mod openvpn_process;
 mod openvpn_refusals;
 mod openvpn_survival;
+mod own_addresses;
 mod processes;
 mod push;
 mod records;

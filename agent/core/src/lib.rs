@@ -11,9 +11,11 @@
 //! * [`firewall`]: what may leave a container in which state, as an nftables ruleset.
 //! * [`session`]: one container's egress from attach to detach, as a state machine.
 //! * [`report`]: what a control plane is told of live connections, and when.
+//! * [`address`]: which addresses no tunnel leads to.
 //! * [`api`]: what launchers and operators say to the agent and hear back.
 #![forbid(unsafe_code)]
 
+pub mod address;
 pub mod api;
 pub mod backoff;
 pub mod catalog;

@@ -35,6 +35,8 @@ const ATTACH: &[Code] = &[
     Code::DeviceFailed,
     Code::ConfigInvalid,
     Code::EndpointUnresolved,
+    Code::EndpointRefused,
+    Code::ResolverRefused,
     Code::EndpointUnreachable,
     Code::HandshakeTimeout,
     Code::TunnelDown,

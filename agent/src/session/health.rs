@@ -43,6 +43,7 @@ fn news(row: &SessionRow) -> Option<Health> {
                 Code::TunnelDown
                 | Code::HandshakeTimeout
                 | Code::EndpointUnresolved
+                | Code::EndpointRefused
                 | Code::EndpointUnreachable
                 | Code::TlsFailed
                 | Code::ServerPushedExit,

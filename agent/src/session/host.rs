@@ -6,16 +6,16 @@ use std::net::IpAddr;
 use std::os::fd::AsFd;
 use std::time::Duration;
 
-use egress_linux::link::{self, Changes};
+use egress_linux::link::Changes;
 use egress_linux::ready;
 use tokio::io::Interest;
-use tokio::task::spawn_blocking;
 use tokio::time::sleep;
 use tracing::{debug, error, warn};
 
 use super::lifeline::{Command, tell};
 use super::manager::Manager;
 use crate::telemetry::chain;
+use crate::tunnel::own_addresses::own_addresses;
 
 /// Changes come in bursts: one look after the last of them is enough.
 const CALM: Duration = Duration::from_millis(300);
@@ -61,13 +61,7 @@ impl Manager {
     }
 }
 
-/// The host's own addresses, of every link.
-pub async fn own_addresses() -> io::Result<Vec<IpAddr>> {
-    let read = spawn_blocking(link::addresses).await.map_err(io::Error::other).flatten();
-    Ok(read?.into_iter().map(|net| net.addr()).collect())
-}
-
-/// Those but for the ones of single links, which no seal lets through anyway; `None` when they
+/// The host's own addresses but for those of single links, which no seal lets through anyway; `None` when they
 /// cannot be read.
 async fn wide_addresses() -> Option<BTreeSet<IpAddr>> {
     let read = own_addresses().await.inspect_err(|error| {

@@ -1,21 +1,25 @@
 //! Carrying out one action of a session's machine.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
+use egress_core::address::is_of;
 use egress_core::api::{Code, Refusal};
 use egress_core::firewall::Opening;
 use egress_core::profile::Profile;
 use egress_core::session::Action;
+use egress_core::wireguard::config::dns_server_allowed;
 use egress_linux::netns::Netns;
 use ipnet::IpNet;
 use tokio::time::timeout_at;
 
 use super::hands::{Hands, release_delay};
 use super::selection::Claimed;
-use super::{host, openvpn, seal, selection, wireguard};
+use super::{openvpn, seal, selection, wireguard};
 use crate::telemetry::chain;
 use crate::tunnel::dataplane::DataplaneError;
+use crate::tunnel::own_addresses::own_addresses;
 
 /// Does what the machine asked for.
 pub async fn carry_out(hands: &mut Hands, action: &Action) -> Result<(), Refusal> {
@@ -148,23 +152,31 @@ async fn open_seal(hands: &Hands) -> Result<(), Refusal> {
     };
     let containment = &hands.shell.containment;
     let mut refuse = containment.refuse.clone();
-    refuse.extend(host_addresses().await?);
+    let own = own_addresses().await.map_err(|error| {
+        Refusal::new(Code::Internal, format!("the host's addresses: {}", chain(&error)))
+    })?;
+    let dns = resolvers(hands, &own)?;
+    // Nor are they reached by way of the gateway.
+    refuse.extend(own.into_iter().map(IpNet::from));
     let row = &hands.row;
     let has = |v6: bool| row.addresses.iter().any(|net| net.addr().is_ipv6() == v6);
     let (ipv4, ipv6) = (has(false), has(true));
-    let (dns, allow) = (row.dns.clone(), containment.allow.clone());
+    let allow = containment.allow.clone();
     let opening = move |device| Opening { device, ipv4, ipv6, dns, refuse, allow };
     let _turn = hands.shell.work.acquire().await;
     let opened = seal::open(netns, device, opening).await;
     opened.map_err(|error| Refusal::from(error.reason()))
 }
 
-/// The host's own addresses must not be reached by way of the gateway.
-async fn host_addresses() -> Result<Vec<IpNet>, Refusal> {
-    let addresses = host::own_addresses().await.map_err(|error| {
-        Refusal::new(Code::Internal, format!("the host's addresses: {}", chain(&error)))
-    })?;
-    Ok(addresses.into_iter().map(IpNet::from).collect())
+/// What the container may ask for names: the tunnel's resolvers, if they are elsewhere.
+fn resolvers(hands: &Hands, own: &[IpAddr]) -> Result<Vec<IpAddr>, Refusal> {
+    let refused = hands.row.dns.iter().find_map(|server| {
+        let own = is_of(*server, own).then(|| "an address of this host".to_owned());
+        Some((server, own.or_else(|| dns_server_allowed(*server).err())?))
+    });
+    let Some((server, what)) = refused else { return Ok(hands.row.dns.clone()) };
+    let detail = format!("the tunnel names {server} as its resolver, {what}");
+    Err(Refusal::new(Code::ResolverRefused, detail))
 }
 
 async fn tear_down(hands: &mut Hands) -> Result<(), Refusal> {

@@ -3,5 +3,6 @@
 pub mod dataplane;
 pub mod device;
 pub mod openvpn;
+pub mod own_addresses;
 pub mod resolve;
 pub mod wireguard;

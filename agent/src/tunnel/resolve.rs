@@ -1,12 +1,16 @@
 //! Endpoints' names, looked up in the host's namespace and checked.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
+use egress_core::address::is_of;
+use egress_core::api::Code;
 use egress_core::wireguard::{Endpoint, Host, endpoint_allowed};
 use tokio::net::lookup_host;
 use tokio::time::timeout;
+
+use super::own_addresses::own_addresses;
 
 /// How long the host's resolver has for one name.
 const LOOKUP: Duration = Duration::from_secs(5);
@@ -29,14 +33,36 @@ pub enum ResolveError {
         /// The endpoint's name.
         name: String,
     },
-    /// It has no address, or none that a gateway may have.
-    #[error("{endpoint} has no address that a gateway may have{why}")]
+    /// It has no address.
+    #[error("{endpoint} has no address")]
+    None {
+        /// The endpoint.
+        endpoint: String,
+    },
+    /// None of its addresses is one that a gateway may have.
+    #[error("{endpoint} is at {address}, {what}: a gateway may not be there")]
     NotAllowed {
         /// The endpoint.
         endpoint: String,
-        /// `: ADDRESS REASON`, of the first one refused.
-        why: String,
+        /// The first address.
+        address: IpAddr,
+        /// What it is.
+        what: &'static str,
     },
+    /// The host's own addresses could not be read.
+    #[error("read the host's own addresses")]
+    Host(#[source] io::Error),
+}
+
+impl ResolveError {
+    /// The API's word for it.
+    pub fn code(&self) -> Code {
+        match self {
+            Self::Lookup { .. } | Self::Slow { .. } | Self::None { .. } => Code::EndpointUnresolved,
+            Self::NotAllowed { .. } => Code::EndpointRefused,
+            Self::Host(_) => Code::Internal,
+        }
+    }
 }
 
 /// Every address of an endpoint, as the host's resolver orders them. Each one is checked at each
@@ -47,17 +73,22 @@ pub async fn addresses(endpoint: &Endpoint) -> Result<Vec<SocketAddr>, ResolveEr
         Host::Ip(ip) => vec![SocketAddr::new(*ip, port)],
         Host::Name(name) => look_up(name, port).await?,
     };
-    let mut refused = found.iter().filter_map(|address| {
-        endpoint_allowed(address.ip()).err().map(|why| format!(": {} {why}", address.ip()))
-    });
-    let why = refused.next().unwrap_or_default();
-    drop(refused);
-    let allowed: Vec<_> =
-        found.into_iter().filter(|address| endpoint_allowed(address.ip()).is_ok()).collect();
-    if allowed.is_empty() {
-        return Err(ResolveError::NotAllowed { endpoint: endpoint.to_string(), why });
+    let own = own_addresses().await.map_err(ResolveError::Host)?;
+    let is_allowed = |address: &SocketAddr| allowed(address.ip(), &own).is_ok();
+    let usable: Vec<_> = found.iter().copied().filter(is_allowed).collect();
+    let refused = found.first().and_then(|it| Some((it.ip(), allowed(it.ip(), &own).err()?)));
+    let endpoint = || endpoint.to_string();
+    match refused {
+        _ if !usable.is_empty() => Ok(usable),
+        Some((address, what)) => {
+            Err(ResolveError::NotAllowed { endpoint: endpoint(), address, what })
+        }
+        None => Err(ResolveError::None { endpoint: endpoint() }),
     }
-    Ok(allowed)
+}
+
+fn allowed(ip: IpAddr, own: &[IpAddr]) -> Result<(), &'static str> {
+    if is_of(ip, own) { Err("an address of this host") } else { endpoint_allowed(ip) }
 }
 
 async fn look_up(name: &str, port: u16) -> Result<Vec<SocketAddr>, ResolveError> {

@@ -97,7 +97,7 @@ impl TunnelError {
     /// As the API tells it.
     pub fn reason(&self) -> Reason {
         let code = match self {
-            Self::Resolve(_) => Code::EndpointUnresolved,
+            Self::Resolve(error) => error.code(),
             Self::Socket { .. } => Code::EndpointUnreachable,
             Self::Device(error) => error.code(),
             Self::Dataplane(_) => Code::DataplaneUnavailable,

@@ -73,6 +73,10 @@ pub enum Code {
     DeviceFailed,
     /// The endpoint's name has no address.
     EndpointUnresolved,
+    /// The endpoint is at an address that no gateway may have, as this host's own are.
+    EndpointRefused,
+    /// The tunnel names a resolver that no container may ask, as one at this host's own addresses.
+    ResolverRefused,
     /// The host has no route to the endpoint.
     EndpointUnreachable,
     /// No answer from the gateway within the deadline.
@@ -157,6 +161,8 @@ impl Code {
             Self::SealFailed => "seal_failed",
             Self::DeviceFailed => "device_failed",
             Self::EndpointUnresolved => "endpoint_unresolved",
+            Self::EndpointRefused => "endpoint_refused",
+            Self::ResolverRefused => "resolver_refused",
             Self::EndpointUnreachable => "endpoint_unreachable",
             Self::HandshakeTimeout => "handshake_timeout",
             Self::DeadlineExceeded => "deadline_exceeded",
@@ -216,6 +222,8 @@ impl Code {
             Self::LimitReached => 429,
             Self::SealFailed | Self::DeviceFailed | Self::OpenvpnFailed | Self::Internal => 500,
             Self::EndpointUnresolved
+            | Self::EndpointRefused
+            | Self::ResolverRefused
             | Self::EndpointUnreachable
             | Self::TunnelDown
             | Self::AuthFailed

@@ -263,8 +263,8 @@ impl Machine {
             self.state = SessionState::Reconnecting;
             self.reason = Some(reason);
             self.enter(Phase::Resealing, Action::Close);
-        } else if attaching && reason.code == Code::EndpointUnresolved {
-            // A name that leads nowhere will not lead anywhere within a deadline.
+        } else if attaching && leads_nowhere(reason.code) {
+            // Nor will it within a deadline.
             self.block(reason);
         } else if attaching {
             self.trouble = Some(reason);
@@ -453,6 +453,11 @@ impl Machine {
     fn push(&mut self, action: Action) {
         self.actions.push_back(action);
     }
+}
+
+/// Whether an endpoint's name has no address, or none that a gateway may have.
+fn leads_nowhere(code: Code) -> bool {
+    matches!(code, Code::EndpointUnresolved | Code::EndpointRefused)
 }
 
 #[cfg(test)]

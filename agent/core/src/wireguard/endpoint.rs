@@ -4,6 +4,8 @@ use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::num::NonZeroU16;
 
+use crate::address;
+
 /// A peer's `Endpoint`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Endpoint {
@@ -26,42 +28,9 @@ pub enum Host {
 /// Whether a tunnel may be built to this address; if not, what kind of address it is.
 ///
 /// To be asked again at every resolution of a name: a gateway's text comes from a third party and
-/// must not make the host talk to itself or its link.
+/// must not make the host talk to itself, its link or its cloud.
 pub fn endpoint_allowed(ip: IpAddr) -> Result<(), &'static str> {
-    match ip.to_canonical() {
-        IpAddr::V4(ip) => v4_allowed(ip),
-        IpAddr::V6(ip) => v6_allowed(ip),
-    }
-}
-
-fn v4_allowed(ip: Ipv4Addr) -> Result<(), &'static str> {
-    match ip.octets() {
-        [0, ..] => Err("an unspecified address"),
-        [127, ..] => Err("a loopback address"),
-        [169, 254, ..] => Err("a link-local address"),
-        [224..=239, ..] => Err("a multicast address"),
-        [255, 255, 255, 255] => Err("the broadcast address"),
-        [240..=255, ..] => Err("a reserved address"),
-        _ => Ok(()),
-    }
-}
-
-fn v6_allowed(ip: Ipv6Addr) -> Result<(), &'static str> {
-    match ip.segments() {
-        [0, 0, 0, 0, 0, 0, 0, 0] => Err("an unspecified address"),
-        [0, 0, 0, 0, 0, 0, 0, 1] => Err("a loopback address"),
-        [0, 0, 0, 0, 0, 0, ..] => Err("an IPv4-compatible address"),
-        // NAT64 (RFC 6052) would carry it to the IPv4 address in its last 32 bits.
-        [0x64, 0xff9b, 0, 0, 0, 0, ..] => v4_allowed(embedded_v4(ip)),
-        [0xfe80..=0xfebf, ..] => Err("a link-local address"),
-        [0xff00..=0xffff, ..] => Err("a multicast address"),
-        _ => Ok(()),
-    }
-}
-
-fn embedded_v4(ip: Ipv6Addr) -> Ipv4Addr {
-    let [.., a, b, c, d] = ip.octets();
-    Ipv4Addr::new(a, b, c, d)
+    address::allowed(ip)
 }
 
 /// Reads `name:port`, `v4:port` or `[v6]:port`; an error says what is wrong without repeating it.
@@ -77,14 +46,14 @@ fn split(text: &str) -> Result<(Host, &str), String> {
             .split_once("]:")
             .ok_or("expected [IPv6 address]:port, for instance [2001:db8::1]:51820")?;
         let ip: Ipv6Addr = inside.parse().map_err(|_| "not an IPv6 address between [ and ]")?;
-        return Ok((address(IpAddr::V6(ip))?, port));
+        return Ok((host_at(IpAddr::V6(ip))?, port));
     }
     if text.parse::<Ipv6Addr>().is_ok() {
         return Err("an IPv6 address needs brackets and a port: [2001:db8::1]:51820".to_owned());
     }
     let (host, port) = text.rsplit_once(':').ok_or("no port: expected host:port")?;
     match host.parse::<Ipv4Addr>() {
-        Ok(ip) => Ok((address(IpAddr::V4(ip))?, port)),
+        Ok(ip) => Ok((host_at(IpAddr::V4(ip))?, port)),
         Err(_) => Ok((name(host)?, port)),
     }
 }
@@ -93,12 +62,12 @@ fn split(text: &str) -> Result<(Host, &str), String> {
 /// repeating it.
 pub(crate) fn host(text: &str) -> Result<Host, String> {
     match text.parse() {
-        Ok(ip) => address(ip),
+        Ok(ip) => host_at(ip),
         Err(_) => name(text),
     }
 }
 
-fn address(ip: IpAddr) -> Result<Host, String> {
+fn host_at(ip: IpAddr) -> Result<Host, String> {
     endpoint_allowed(ip).map_err(|kind| format!("{kind}: a tunnel cannot be built to it"))?;
     Ok(Host::Ip(ip.to_canonical()))
 }
@@ -184,6 +153,8 @@ mod tests {
             "[::ffff:169.254.1.1]:1",
             "[::ffff:0.0.0.0]:1",
             "[64:ff9b::7f00:1]:1",
+            "[2002:7f00:1::]:1",
+            "168.63.129.16:80",
             "[fe80::1]:1",
             "[febf::1]:1",
             "[ff02::1]:1",

@@ -6,6 +6,7 @@ use std::num::NonZeroU16;
 use ipnet::IpNet;
 
 use super::endpoint::is_domain;
+use crate::address;
 
 /// The smallest MTU that IPv4 hosts must be able to carry (RFC 791).
 pub const MTU_MIN: u16 = 576;
@@ -102,7 +103,10 @@ pub(super) fn dns(text: &str) -> Result<Dns, String> {
 
 /// Whether a container can ask a resolver at this address through the tunnel.
 pub fn dns_server_allowed(ip: IpAddr) -> Result<(), String> {
-    unicast(ip).map_err(|kind| format!("{kind}: it cannot be reached through the tunnel"))
+    if ip.to_canonical() != ip {
+        return Err("an IPv4-mapped address: write the IPv4 address".to_owned());
+    }
+    address::allowed(ip).map_err(|kind| format!("{kind}: no tunnel leads there"))
 }
 
 pub(super) fn mtu(text: &str) -> Result<u16, String> {

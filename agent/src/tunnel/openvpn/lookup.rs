@@ -50,12 +50,11 @@ fn usable<'a>(
 }
 
 fn nowhere(mut results: impl Iterator<Item = Result<Vec<SocketAddr>, ResolveError>>) -> Reason {
-    let error = results.find_map(Result::err);
-    let detail = error.map_or_else(
-        || "no remote has an address of the kind that its protocol goes to".to_owned(),
-        |error| chain(&error),
-    );
-    Reason { code: Code::EndpointUnresolved, detail }
+    let Some(error) = results.find_map(Result::err) else {
+        let detail = "no remote has an address of the kind that its protocol goes to";
+        return Reason { code: Code::EndpointUnresolved, detail: detail.to_owned() };
+    };
+    Reason { code: error.code(), detail: chain(&error) }
 }
 
 /// As `remote-random-hostname` has it: six random bytes, so that no cache answers.
