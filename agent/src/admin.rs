@@ -52,6 +52,7 @@ async fn metrics(State(admin): State<Admin>) -> impl IntoResponse {
 }
 
 async fn ready(State(admin): State<Admin>) -> (StatusCode, String) {
+    admin.readiness.look_at_the_host();
     match admin.readiness.report() {
         None => (StatusCode::OK, "ok\n".to_owned()),
         Some(report) => (StatusCode::SERVICE_UNAVAILABLE, report),

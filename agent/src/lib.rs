@@ -8,6 +8,7 @@ pub mod control;
 pub mod ctl;
 pub mod demo;
 pub mod directory;
+pub mod host_needs;
 pub mod metrics;
 pub mod private_file;
 pub mod readiness;

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use crate::host_needs;
+
 /// A part of the agent that can be in trouble on its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Part {
@@ -13,6 +15,10 @@ pub enum Part {
     Dataplane,
     /// The file by which callers on this host reach the API.
     ApiSocket,
+    /// What tunnels' devices are made with.
+    Tun,
+    /// What seals containers.
+    Nftables,
 }
 
 /// The troubles that there are. Clones share them.
@@ -20,12 +26,18 @@ pub enum Part {
 pub struct Readiness(Arc<Mutex<BTreeMap<Part, String>>>);
 
 impl Part {
+    /// Every part.
+    pub const ALL: [Self; 5] =
+        [Self::Agent, Self::Dataplane, Self::ApiSocket, Self::Tun, Self::Nftables];
+
     /// As `/readyz` names it.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Agent => "agent",
             Self::Dataplane => "data plane",
             Self::ApiSocket => "API socket",
+            Self::Tun => "/dev/net/tun",
+            Self::Nftables => "nftables",
         }
     }
 }
@@ -39,6 +51,23 @@ impl Readiness {
     /// A part does its work.
     pub fn clear(&self, part: Part) {
         self.troubles().remove(&part);
+    }
+
+    /// Looks whether the host has what the agent needs, which may come and go.
+    pub fn look_at_the_host(&self) {
+        for (part, looked) in
+            [(Part::Tun, host_needs::tun()), (Part::Nftables, host_needs::nftables())]
+        {
+            match looked {
+                Ok(()) => self.clear(part),
+                Err(lack) => self.trouble(part, lack.text()),
+            }
+        }
+    }
+
+    /// Why a part is in trouble; `None` where it is not.
+    pub fn why(&self, part: Part) -> Option<String> {
+        self.troubles().get(&part).cloned()
     }
 
     /// One line for each part that is in trouble; `None` where none is.

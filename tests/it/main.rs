@@ -18,6 +18,7 @@ mod greedy_callers;
 mod hangs;
 mod harness;
 mod histories;
+mod host_needs;
 mod hostile_rules;
 mod keeping;
 mod leaks;

@@ -6,13 +6,14 @@ use bytes::Bytes;
 use egress_core::api::{
     ApplyReport, AttachRequest, Code, ConnectionList, CredentialRecord, GatewayRecord,
     HiddenGateway, HiddenReason, MappingRecord, OnSessions, ProviderRecord, PushReport, Record,
-    Refusal, Removed, SessionView, TrafficView, WorkspaceRecord, Written,
+    Refusal, Removed, SessionView, StatusView, TrafficView, WorkspaceRecord, Written,
 };
 use egress_core::catalog::{
     Catalog, Change, Expected, Menu, Named, RecordId, RecordKind, Subject, explain,
 };
 use egress_core::id::{GatewayId, ProviderId, SessionId};
 
+use super::status::StatusSource;
 use super::vault::Vault;
 use super::{catalog_view as show, push, records};
 use crate::control::agent::{Agent, ApplyMode, Attached, DeleteMode, Fields, StoreCopy};
@@ -31,11 +32,17 @@ pub struct Host {
     pub store: Arc<dyn Store>,
     /// The store's file and key.
     pub vault: Vault,
+    /// How the agent stands.
+    pub status: StatusSource,
 }
 
 impl Agent for Host {
     async fn attach(&self, request: AttachRequest, caller: Caller) -> Result<Attached, Refusal> {
         self.manager.attach(request, caller).await
+    }
+
+    async fn status(&self) -> Result<StatusView, Refusal> {
+        Ok(self.status.status(&self.manager.views(), &self.store.catalog()).await)
     }
 
     async fn detach(

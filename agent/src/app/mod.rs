@@ -7,6 +7,7 @@ mod listening;
 mod prepare;
 mod push;
 mod records;
+mod status;
 mod vault;
 mod watchdog;
 
@@ -24,6 +25,7 @@ use tracing::{error, info};
 
 use self::agent::Host;
 use self::listening::ApiSocket;
+use self::status::StatusSource;
 use self::vault::Vault;
 use crate::admin::{self, Admin};
 use crate::config::Config;
@@ -94,6 +96,10 @@ impl Running {
         let events = Events::default();
         let metrics = Metrics::new();
         let readiness = Readiness::default();
+        readiness.look_at_the_host();
+        if let Some(report) = readiness.report() {
+            error!("the host lacks what attaches take; {}", report.trim_end());
+        }
         let boot_id = egress_linux::netns::boot_id().context("read this boot's id")?;
         let keeper = keeper(config, &metrics)?;
         let reporter =
@@ -104,7 +110,9 @@ impl Running {
         let manager = Manager::new(shell);
         manager.reconcile(&found).await?;
         manager.follow_the_host().context("watch the host's links")?;
-        let host = Host { manager: manager.clone(), store: store.clone(), vault };
+        let openvpn = manager.shell().openvpn.clone();
+        let status = StatusSource::new(readiness.clone(), openvpn, config.api.group.clone());
+        let host = Host { manager: manager.clone(), store: store.clone(), vault, status };
         let mut serving = Serving::start(config, host, events, reporter, readiness).await?;
         if let Some(keeper) = keeper {
             let metrics = manager.shell().metrics.clone();

@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use clap::{Parser, Subcommand};
 use egress_agent::config::{Config, ConfigError, Log, LogFormat};
-use egress_agent::{app, telemetry};
+use egress_agent::{app, host_needs, telemetry};
 use rustix::thread::CapabilitySet;
 
 /// Gives each container on this host its own way out, through the VPN gateway chosen for it.
@@ -88,6 +88,7 @@ fn control(arguments: &Arguments) -> anyhow::Result<()> {
         return app::check(&config);
     }
     telemetry::start(&config.log);
+    host_needs::root().map_err(|lack| anyhow::anyhow!(lack.text()))?;
     egress_linux::process::harden_self().context("keep secrets out of core dumps")?;
     // What whoever started this process has left open is not for its children.
     egress_linux::process::close_on_exec_from(3).context("keep files from children")?;

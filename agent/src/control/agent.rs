@@ -5,8 +5,8 @@ use std::fs::File;
 use bytes::Bytes;
 use egress_core::api::{
     ApplyReport, AttachRequest, ConnectionList, CredentialRecord, GatewayRecord, MappingRecord,
-    OnSessions, ProviderRecord, PushReport, Record, Refusal, Removed, SessionView, TrafficView,
-    WorkspaceRecord, Written,
+    OnSessions, ProviderRecord, PushReport, Record, Refusal, Removed, SessionView, StatusView,
+    TrafficView, WorkspaceRecord, Written,
 };
 use egress_core::catalog::{Expected, RecordId, RecordKind, Subject};
 use egress_core::id::{GatewayId, ProviderId, SessionId};
@@ -29,6 +29,9 @@ pub trait Agent: Send + Sync + 'static {
         request: AttachRequest,
         caller: Caller,
     ) -> impl Future<Output = Result<Attached, Refusal>> + Send;
+
+    /// How the agent stands.
+    fn status(&self) -> impl Future<Output = Result<StatusView, Refusal>> + Send;
 
     /// Ends a session and says how it stood at the end. The container stays sealed unless
     /// `release`. Carried through like [`Agent::attach`].

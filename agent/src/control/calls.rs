@@ -18,6 +18,8 @@ pub enum Call {
     Detach,
     /// The launch menu.
     Offers,
+    /// How the agent stands.
+    Status,
     /// Live connections of each credential, account and key.
     Connections,
     /// What each session's tunnel has carried.
@@ -58,12 +60,13 @@ pub enum Call {
 
 impl Call {
     /// Every call.
-    pub const ALL: [Self; 39] = [
+    pub const ALL: [Self; 40] = [
         Self::Attach,
         Self::Sessions,
         Self::Session,
         Self::Detach,
         Self::Offers,
+        Self::Status,
         Self::Connections,
         Self::Traffic,
         Self::Events,
@@ -108,6 +111,7 @@ impl Call {
             Self::Session => "session",
             Self::Detach => "detach",
             Self::Offers => "offers",
+            Self::Status => "status",
             Self::Connections => "connections",
             Self::Traffic => "traffic",
             Self::Events => "events",
@@ -141,6 +145,7 @@ impl Call {
             Self::Sessions
             | Self::Session
             | Self::Offers
+            | Self::Status
             | Self::Connections
             | Self::Traffic
             | Self::Events
@@ -161,6 +166,7 @@ impl Call {
             Self::Attach | Self::Sessions => "/v1/sessions",
             Self::Session | Self::Detach => "/v1/sessions/{id}",
             Self::Offers => "/v1/offers",
+            Self::Status => "/v1/status",
             Self::Connections => "/v1/connections",
             Self::Traffic => "/v1/traffic",
             Self::Events => "/v1/events",
@@ -192,6 +198,7 @@ impl Call {
             Self::Sessions
             | Self::Session
             | Self::Offers
+            | Self::Status
             | Self::Connections
             | Self::Traffic
             | Self::Apply
@@ -230,6 +237,7 @@ impl Call {
             | Self::Delete(_) => true,
             Self::Attach
             | Self::Session
+            | Self::Status
             | Self::Connections
             | Self::Traffic
             | Self::Events
@@ -256,6 +264,7 @@ impl Call {
             | Self::Session
             | Self::Detach
             | Self::Offers
+            | Self::Status
             | Self::Connections
             | Self::Traffic
             | Self::Events

@@ -11,8 +11,8 @@ use bytes::Bytes;
 use egress_core::api::{
     ApplyReport, AttachRequest, BODY_MAX, CATALOG_BODY_MAX, ConnectionList, CredentialList,
     GatewayList, GatewayRef, KeyRotation, MappingList, OfferList, OnSessions, Problem,
-    ProviderList, PushReport, Removed, SessionList, SessionView, TimedEvent, TrafficList,
-    WorkspaceList, Written,
+    ProviderList, PushReport, Removed, SessionList, SessionView, StatusView, TimedEvent,
+    TrafficList, WorkspaceList, Written,
 };
 use egress_core::catalog::{RecordId, RecordKind, Subject};
 use egress_core::id::{GatewayId, ProviderId, SessionId};
@@ -180,6 +180,11 @@ impl Client {
         let asked = Filter::default().with("name", Some(name));
         let found: GatewayRef = self.get(asked.target("/v1/gateways:resolve")).await?;
         Ok(found.id)
+    }
+
+    /// How the agent stands.
+    pub async fn status(&self) -> Result<StatusView, Error> {
+        self.get("/v1/status".to_owned()).await
     }
 
     /// Live connections of each credential, account and key.

@@ -8,8 +8,8 @@ mod refusals;
 use egress_core::api::{
     ApplyReport, AttachRequest, ConnectionList, CredentialList, CredentialRecord, GatewayList,
     GatewayRecord, GatewayRef, KeyRotation, MappingList, MappingRecord, OfferList, Problem,
-    ProviderList, ProviderRecord, PushReport, Removed, SessionList, SessionView, TimedEvent,
-    TrafficList, WorkspaceList, WorkspaceRecord, Written,
+    ProviderList, ProviderRecord, PushReport, Removed, SessionList, SessionView, StatusView,
+    TimedEvent, TrafficList, WorkspaceList, WorkspaceRecord, Written,
 };
 use egress_core::catalog::{Document, RecordKind, Snapshot};
 use utoipa::openapi::path::{
@@ -58,6 +58,7 @@ use super::store;
         SessionList,
         SessionView,
         Snapshot,
+        StatusView,
         TimedEvent,
         TrafficList,
         WorkspaceList,
@@ -93,6 +94,7 @@ fn method(call: Call) -> HttpMethod {
         Call::Sessions
         | Call::Session
         | Call::Offers
+        | Call::Status
         | Call::Connections
         | Call::Traffic
         | Call::Events
@@ -132,6 +134,7 @@ fn summary(call: Call) -> &'static str {
         Call::Session => "Show a session",
         Call::Detach => "End a session",
         Call::Offers => "The launch menu",
+        Call::Status => "How the agent stands",
         Call::Traffic => "What each session's tunnel has carried",
         Call::Connections => "Live connections of each credential, account and key",
         Call::Events => "Follow what happens",
@@ -194,6 +197,7 @@ fn description(call: Call) -> Option<&'static str> {
         Call::Sessions
         | Call::Session
         | Call::Offers
+        | Call::Status
         | Call::Connections
         | Call::Traffic
         | Call::ResolveGateway
@@ -228,6 +232,7 @@ fn parameters(call: Call) -> Vec<Parameter> {
         Call::Delete(kind) => records::delete_parameters(kind),
         Call::Create(_)
         | Call::Attach
+        | Call::Status
         | Call::Connections
         | Call::Traffic
         | Call::BackupStore
@@ -269,6 +274,7 @@ fn body(call: Call) -> Option<(&'static str, RefOr<Schema>)> {
         | Call::Session
         | Call::Detach
         | Call::Offers
+        | Call::Status
         | Call::Connections
         | Call::Traffic
         | Call::Events
@@ -292,6 +298,7 @@ fn reply(call: Call) -> Option<&'static str> {
         Call::Attach | Call::Session | Call::Detach => Some("SessionView"),
         Call::Sessions => Some("SessionList"),
         Call::Offers => Some("OfferList"),
+        Call::Status => Some("StatusView"),
         Call::Connections => Some("ConnectionList"),
         Call::Traffic => Some("TrafficList"),
         Call::Events => Some("TimedEvent"),

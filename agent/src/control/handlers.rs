@@ -9,7 +9,7 @@ use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
 use egress_core::api::{
     ApplyReport, AttachRequest, Code, ConnectionList, DEADLINE_MAX_MS, GatewayRef, Refusal,
-    SessionView, TrafficList,
+    SessionView, StatusView, TrafficList,
 };
 use serde_json::{Map, Value};
 use utoipa::openapi::OpenApi;
@@ -99,6 +99,10 @@ pub async fn resolve_gateway<A: Agent>(
     Query(query): Query<ResolveQuery>,
 ) -> Reply<GatewayRef> {
     Ok(Json(GatewayRef { id: state.agent.gateway_by_name(&query.name).await? }))
+}
+
+pub async fn status<A: Agent>(State(state): State<Shared<A>>) -> Reply<StatusView> {
+    Ok(Json(state.agent.status().await?))
 }
 
 pub async fn connections<A: Agent>(State(state): State<Shared<A>>) -> Reply<ConnectionList> {

@@ -72,6 +72,7 @@ impl Call {
             Self::Delete(_) => &[WRITE, VERSION, &[Code::RecordNeeded]],
             Self::Sessions
             | Self::Offers
+            | Self::Status
             | Self::Connections
             | Self::Events
             | Self::Providers

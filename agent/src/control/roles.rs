@@ -42,6 +42,7 @@ impl Role {
             Call::Sessions
             | Call::Session
             | Call::Offers
+            | Call::Status
             | Call::Connections
             | Call::Traffic
             | Call::Events
@@ -246,6 +247,7 @@ mod tests {
             "xx-x GET /v1/sessions/{id}",
             "x--x DELETE /v1/sessions/{id}",
             "xx-x GET /v1/offers",
+            "xx-x GET /v1/status",
             "xx-x GET /v1/connections",
             "xx-x GET /v1/traffic",
             "xx-x GET /v1/events",

@@ -52,6 +52,7 @@ fn handler<A: Agent>(call: Call) -> MethodRouter<Shared<A>> {
         Call::Session => answer(call, handlers::session),
         Call::Detach => answer(call, handlers::detach),
         Call::Offers => answer(call, handlers::offers),
+        Call::Status => answer(call, handlers::status),
         Call::Connections => answer(call, handlers::connections),
         Call::Traffic => answer(call, handlers::traffic),
         Call::Events => answer(call, stream::events),

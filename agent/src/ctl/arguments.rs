@@ -102,6 +102,8 @@ pub enum Command {
     Offers(Offers),
     /// Say why a gateway is or is not offered
     Explain(Explain),
+    /// Show how the agent stands: its parts, the host's, sessions by state, and what is wrong
+    Status,
     /// Show live connections of each credential
     Connections,
     /// Watch sessions: how they stand, and what they carry

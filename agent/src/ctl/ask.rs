@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::io::{self, BufRead, BufReader};
 use std::path::Path;
+use std::process::ExitCode;
 
 use egress_core::api::{AttachRequest, ContainmentProfile, HiddenGateway, NetnsRef, OfferList};
 use egress_core::id::{GatewayId, SessionId};
@@ -14,7 +15,7 @@ use super::event_lines::{self, EventLine};
 use super::failure::Failure;
 use super::filters::{Events, Sessions};
 use super::screen::Screen;
-use super::{session_tables, tables};
+use super::{session_tables, status_table, tables};
 use crate::control::client::Client;
 
 pub async fn attach(client: &Client, attach: &Attach, screen: Screen) -> Result<(), Failure> {
@@ -107,6 +108,13 @@ fn only(list: &mut OfferList, gateway: GatewayId) {
     list.offers.retain(|offer| offer.gateway.id == gateway);
     let hidden = list.hidden.iter_mut();
     hidden.for_each(|hidden: &mut Vec<HiddenGateway>| hidden.retain(|it| it.gateway.id == gateway));
+}
+
+/// Ends with 1 where the agent is not ready.
+pub async fn status(client: &Client, screen: Screen) -> Result<ExitCode, Failure> {
+    let status = client.status().await?;
+    screen.show(&status, status_table::status)?;
+    Ok(if status.ready { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 pub async fn connections(client: &Client, screen: Screen) -> Result<(), Failure> {

@@ -24,6 +24,7 @@ mod records;
 mod run;
 mod screen;
 mod session_tables;
+mod status_table;
 mod store;
 mod subject;
 mod tables;
@@ -103,6 +104,7 @@ fn carry_out(arguments: Arguments, screen: Screen) -> Result<ExitCode, Failure> 
         }
         Command::Offers(offers) => wait(ask::offers(&client, &offers, screen)),
         Command::Explain(explain) => wait(ask::explain(&client, &explain, screen)),
+        Command::Status => return wait(ask::status(&client, screen)),
         Command::Connections => wait(ask::connections(&client, screen)),
         Command::Top(top) => wait(top::top(&client, &top, screen)),
         Command::Events(events) => wait(ask::events(&client, &events, screen)),

@@ -11,6 +11,7 @@ mod push;
 mod records;
 mod refusal;
 mod session;
+mod status;
 mod store;
 mod traffic;
 
@@ -32,6 +33,7 @@ pub use records::{
 };
 pub use refusal::{Problem, Reason, Refusal};
 pub use session::{SessionList, SessionState, SessionView, Timings};
+pub use status::{PartView, StatusView};
 pub use store::KeyRotation;
 pub use traffic::{TrafficList, TrafficView};
 

@@ -25,7 +25,7 @@ const DOCUMENT: &str = "document";
 const TAGS: [(&str, &str); 11] = [
     (SESSIONS, "A container's egress, from attach to detach."),
     (MENU, "Which gateways a subject may use."),
-    (OBSERVING, "Live connections, traffic and events."),
+    (OBSERVING, "The agent's parts, live connections, traffic and events."),
     (PROVIDERS, "Who runs gateways, and the push of a plugin service."),
     (GATEWAYS, "Ways out."),
     (MAPPINGS, "Who may use which gateways."),
@@ -41,7 +41,7 @@ pub fn tag(call: Call) -> &'static str {
     match call {
         Call::Attach | Call::Sessions | Call::Session | Call::Detach => SESSIONS,
         Call::Offers | Call::ResolveGateway => MENU,
-        Call::Connections | Call::Traffic | Call::Events => OBSERVING,
+        Call::Status | Call::Connections | Call::Traffic | Call::Events => OBSERVING,
         Call::Apply => CATALOG,
         Call::Push | Call::Providers => PROVIDERS,
         Call::Gateways => GATEWAYS,

@@ -34,6 +34,7 @@ pub fn body(call: Call) -> Option<Value> {
         | Call::Session
         | Call::Detach
         | Call::Offers
+        | Call::Status
         | Call::Connections
         | Call::Traffic
         | Call::Events
@@ -60,6 +61,17 @@ pub fn reply(call: Call) -> Option<Value> {
         Call::Sessions => Some(json!({"sessions": [session()]})),
         Call::Offers => Some(json!({"offers": [offer()]})),
         Call::ResolveGateway => Some(json!({"id": GATEWAY})),
+        Call::Status => Some(json!({
+            "version": "0.1.0",
+            "started_at": 1_796_000_000,
+            "ready": true,
+            "parts": [
+                {"name": "data plane", "ok": true, "detail": "running"},
+                {"name": "openvpn", "ok": true, "detail": "2.6.14"},
+            ],
+            "sessions": {"connected": 12, "blocked": 1},
+            "catalog": {"provider": 2, "gateway": 87, "mapping": 3, "credential": 5},
+        })),
         Call::Traffic => Some(json!({"traffic": [{
             "session_id": "c-41", "handshake_age_s": 12.5, "received_bytes": 73_220,
             "sent_bytes": 9_113, "dropped_packets": 0,

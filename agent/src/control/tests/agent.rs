@@ -9,9 +9,9 @@ use bytes::Bytes;
 use egress_core::api::{
     AccountUse, AffectedSessions, AllWord, ApplyReport, AttachRequest, Code, ConnectionList,
     ConnectionsView, ContainmentProfile, CredentialRecord, GatewayRecord, GatewayView, Health,
-    HiddenGateway, HiddenReason, KeyUse, MappingRecord, OfferList, OfferView, OnSessions,
+    HiddenGateway, HiddenReason, KeyUse, MappingRecord, OfferList, OfferView, OnSessions, PartView,
     ProviderRecord, PushReport, Record, Refusal, Removed, ScopeView, SessionState, SessionView,
-    Timings, TrafficView, WorkspaceRecord, Written,
+    StatusView, Timings, TrafficView, WorkspaceRecord, Written,
 };
 use egress_core::catalog::{
     Difference, Document, Egress, Expected, ExpectedExit, KeySharing, OnHooks, Owner, ProviderType,
@@ -111,6 +111,23 @@ impl Agent for MemoryAgent {
                 Ok(Attached { session, created: true })
             }
         }
+    }
+
+    async fn status(&self) -> Result<StatusView, Refusal> {
+        let part = PartView {
+            name: "nftables".into(),
+            ok: false,
+            detail: "they do not answer".into(),
+            fix: Some("modprobe nf_tables".into()),
+        };
+        Ok(StatusView {
+            version: "1.2.3".into(),
+            started_at: 1_796_000_000,
+            ready: false,
+            parts: vec![part],
+            sessions: [("connected".to_owned(), 2)].into(),
+            catalog: [("gateway".to_owned(), 7)].into(),
+        })
     }
 
     async fn detach(

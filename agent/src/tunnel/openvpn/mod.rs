@@ -169,6 +169,11 @@ impl Openvpn {
         Ok(Self { settings: Arc::new(settings), dir, users, version, stops })
     }
 
+    /// The version of the installed openvpn, where it is one that will do.
+    pub async fn version(&self) -> Result<String, OpenvpnError> {
+        self.version.check(&self.settings).await.map(str::to_owned)
+    }
+
     /// Starts a tunnel. What happens to it goes to `news_tx`; where nobody takes it, a
     /// bounded number of news wait, and the oldest are dropped.
     pub async fn start(

@@ -21,19 +21,19 @@ const LEAST: (u16, u16) = (2, 6);
 /// How long it has to say it.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Remembers that it is one that will do.
+/// Remembers which it is, once it is one that will do.
 #[derive(Clone, Default)]
-pub struct Version(Arc<OnceCell<()>>);
+pub struct Version(Arc<OnceCell<String>>);
 
 impl Version {
     /// Asks the program once; again while it is missing or will not do.
-    pub async fn check(&self, settings: &config::Openvpn) -> Result<(), OpenvpnError> {
+    pub async fn check(&self, settings: &config::Openvpn) -> Result<&str, OpenvpnError> {
         let asked = || check(&settings.binary, settings.uid_first);
-        self.0.get_or_try_init(asked).await.copied()
+        self.0.get_or_try_init(asked).await.map(String::as_str)
     }
 }
 
-async fn check(path: &Path, uid: u32) -> Result<(), OpenvpnError> {
+async fn check(path: &Path, uid: u32) -> Result<String, OpenvpnError> {
     let text = ask(path, uid).await.map_err(|source| {
         if source.kind() == io::ErrorKind::NotFound {
             return OpenvpnError::Missing { path: path.into() };
@@ -48,7 +48,7 @@ async fn check(path: &Path, uid: u32) -> Result<(), OpenvpnError> {
         return Err(OpenvpnError::TooOld { path: path.into(), found: name.to_owned() });
     }
     info!(version = name, "openvpn will do");
-    Ok(())
+    Ok(name.to_owned())
 }
 
 async fn ask(path: &Path, uid: u32) -> io::Result<String> {
