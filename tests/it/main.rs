@@ -7,6 +7,7 @@ mod broken_configs;
 mod broken_namespaces;
 mod broken_requests;
 mod command_line;
+mod configuration;
 mod crowd_survival;
 mod crowds;
 mod detector;

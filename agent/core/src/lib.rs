@@ -7,6 +7,7 @@
 //! * [`wireguard`]: a gateway's wg-quick text and a credential become one [`wireguard::Profile`].
 //! * [`openvpn`]: a gateway's `.ovpn` text becomes a config that can be trusted; openvpn's
 //!   management interface is read and written.
+//! * [`located`]: TOML as values that know their lines.
 //! * [`profile`]: what a tunnel of either is made of.
 //! * [`firewall`]: what may leave a container in which state, as an nftables ruleset.
 //! * [`session`]: one container's egress from attach to detach, as a state machine.
@@ -23,6 +24,7 @@ pub mod fault;
 pub mod firewall;
 mod hook;
 pub mod id;
+pub mod located;
 pub mod openvpn;
 pub mod profile;
 pub mod report;

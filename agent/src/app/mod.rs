@@ -3,6 +3,7 @@
 mod agent;
 mod announce;
 mod catalog_view;
+mod check;
 mod listening;
 mod prepare;
 mod push;
@@ -24,6 +25,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{error, info};
 
 use self::agent::Host;
+pub use self::check::check;
 use self::listening::ApiSocket;
 use self::status::StatusSource;
 use self::vault::Vault;
@@ -129,14 +131,6 @@ impl Running {
             error!("the store was still writing when the time to stop was over");
         }
     }
-}
-
-/// Says what is wrong with the files that a configuration names, without using them.
-pub fn check(config: &Config) -> anyhow::Result<()> {
-    if config.api.tls.is_on() {
-        tls::check(&config.api.tls)?;
-    }
-    Ok(())
 }
 
 fn launch(config: &Config) -> Launch {

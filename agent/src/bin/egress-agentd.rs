@@ -1,6 +1,6 @@
 //! The daemon: control, or with `dataplane` the packet process that control starts.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -9,6 +9,7 @@ use anyhow::Context as _;
 use clap::{Parser, Subcommand};
 use egress_agent::config::{Config, ConfigError, Log, LogFormat};
 use egress_agent::{app, host_needs, telemetry};
+use egress_core::fault::{Faults, Tally};
 use rustix::thread::CapabilitySet;
 
 /// Gives each container on this host its own way out, through the VPN gateway chosen for it.
@@ -73,19 +74,39 @@ fn main() -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            #[expect(clippy::print_stderr, reason = "the log may not have started")]
-            {
-                eprintln!("egress-agentd: {error:#}");
-            }
+            complain(&error);
             ExitCode::FAILURE
         }
     }
 }
 
+/// Why nothing runs; of a file each fault on a line of its own.
+#[expect(clippy::print_stderr, reason = "the log may not have started")]
+fn complain(error: &anyhow::Error) {
+    match error.downcast_ref::<Faults>() {
+        Some(faults) => eprintln!("{faults}\negress-agentd: {}", Tally::of(&faults.0)),
+        None => eprintln!("egress-agentd: {error:#}"),
+    }
+}
+
+/// Says that all is well with the configuration, and what was looked at; what may be a mistake is
+/// told before.
+#[expect(clippy::print_stderr, clippy::print_stdout, reason = "nothing else is asked for")]
+fn check(config: &Config, path: &Path) -> anyhow::Result<()> {
+    let is_there = path.exists();
+    let (looked_at, warnings) = app::check(config, path)?;
+    for warning in warnings {
+        eprintln!("{warning}");
+    }
+    let state = if is_there { "good" } else { "not there: every setting has its default" };
+    println!("{}: {state}; looked at {}", path.display(), looked_at.join(", "));
+    Ok(())
+}
+
 fn control(arguments: &Arguments) -> anyhow::Result<()> {
     let config = configuration(arguments)?;
     if arguments.check {
-        return app::check(&config);
+        return check(&config, &arguments.config);
     }
     telemetry::start(&config.log);
     host_needs::root().map_err(|lack| anyhow::anyhow!(lack.text()))?;
@@ -106,7 +127,7 @@ fn control(arguments: &Arguments) -> anyhow::Result<()> {
     ran
 }
 
-fn configuration(arguments: &Arguments) -> Result<Config, ConfigError> {
+fn configuration(arguments: &Arguments) -> anyhow::Result<Config> {
     let path = &arguments.config;
     match Config::read(path) {
         Err(ConfigError::Read { source, .. })
@@ -115,7 +136,9 @@ fn configuration(arguments: &Arguments) -> Result<Config, ConfigError> {
         {
             Ok(Config::default())
         }
-        result => result,
+        // As they are, so that each is told on a line of its own.
+        Err(ConfigError::Faults(faults)) => Err(faults.into()),
+        result => Ok(result?),
     }
 }
 

@@ -2,7 +2,10 @@
 
 use std::path::PathBuf;
 
+use egress_core::fault::Finding;
 use serde::{Deserialize, Serialize};
+
+use super::rule::broken;
 
 /// The last number a user can have.
 const UID_LAST: u32 = u32::MAX - 2;
@@ -33,16 +36,16 @@ impl Default for Openvpn {
 
 impl Openvpn {
     /// What cannot work.
-    pub(super) fn faults(&self) -> Vec<String> {
+    pub(super) fn faults(&self) -> Vec<Finding> {
         let last = self.uid_first.checked_add(self.uid_count);
-        let checks = [
-            (self.binary.is_absolute(), "openvpn.binary: expected an absolute path"),
+        broken(&[
+            (self.binary.is_absolute(), "openvpn.binary", "expected an absolute path"),
             (
                 self.uid_first != 0 && last.is_some_and(|last| last <= UID_LAST),
-                "openvpn.uid_first, openvpn.uid_count: expected users that are not root",
+                "openvpn.uid_first",
+                "expected users that are not root, uid_count of them",
             ),
-            (self.uid_count > 0, "openvpn.uid_count: expected at least 1"),
-        ];
-        checks.iter().filter(|(ok, _)| !ok).map(|(_, fault)| (*fault).to_owned()).collect()
+            (self.uid_count > 0, "openvpn.uid_count", "expected at least 1"),
+        ])
     }
 }

@@ -3,7 +3,10 @@
 use std::path::PathBuf;
 
 use axum::http::Uri;
+use egress_core::fault::Finding;
 use serde::{Deserialize, Serialize};
+
+use super::rule::broken;
 
 /// `[report]`
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -53,23 +56,25 @@ impl Report {
     }
 
     /// What cannot work.
-    pub(super) fn faults(&self) -> Vec<String> {
-        let checks = [
+    pub(super) fn faults(&self) -> Vec<Finding> {
+        let has_key = !self.key_path().as_os_str().is_empty();
+        broken(&[
             (
                 !self.is_on() || is_receiver(&self.url),
-                "report.url: expected http://HOST/PATH or https://HOST/PATH, without a user in it",
+                "report.url",
+                "expected http://HOST/PATH or https://HOST/PATH, without a user in it",
             ),
             (
-                !self.is_on() || !self.key_path().as_os_str().is_empty(),
-                "report.key_file: expected the file of the key that messages are signed with; \
-                 `openssl rand -hex 32` makes one",
+                !self.is_on() || has_key,
+                "report.key_file",
+                "expected the file of the key that messages are signed with; `openssl rand -hex \
+                 32` makes one",
             ),
-            (is_host_id(&self.host_id), "report.host_id: expected at most 128 printable letters"),
-            ((1..=3600).contains(&self.heartbeat_s), "report.heartbeat_s: expected 1 to 3600"),
-            ((1..=60).contains(&self.timeout_s), "report.timeout_s: expected 1 to 60"),
-            ((1..=3600).contains(&self.retry_s), "report.retry_s: expected 1 to 3600"),
-        ];
-        checks.iter().filter(|(ok, _)| !ok).map(|(_, fault)| (*fault).to_owned()).collect()
+            (is_host_id(&self.host_id), "report.host_id", "expected at most 128 printable letters"),
+            ((1..=3600).contains(&self.heartbeat_s), "report.heartbeat_s", "expected 1 to 3600"),
+            ((1..=60).contains(&self.timeout_s), "report.timeout_s", "expected 1 to 60"),
+            ((1..=3600).contains(&self.retry_s), "report.retry_s", "expected 1 to 3600"),
+        ])
     }
 }
 
@@ -102,8 +107,9 @@ mod tests {
     #[test]
     fn a_url_needs_a_key() {
         let report = Report { url: "http://x/".into(), ..Report::default() };
-        assert!(report.faults().iter().any(|fault| fault.starts_with("report.key_file")));
+        let faults = report.faults();
+        assert_eq!(faults[0].field.as_deref(), Some("report.key_file"), "{faults:?}");
         let report = Report { key_file: "/k".into(), ..report };
-        assert_eq!(report.faults(), Vec::<String>::new());
+        assert_eq!(report.faults(), []);
     }
 }

@@ -1,9 +1,12 @@
 //! `[api.tls]`: the API over TCP, for callers elsewhere.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
+use egress_core::fault::Finding;
 use serde::{Deserialize, Serialize};
+
+use super::rule::broken;
 
 /// `[api.tls]`
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -40,24 +43,31 @@ impl Tls {
     }
 
     /// What cannot work, whatever the files hold.
-    pub(super) fn faults(&self) -> Vec<String> {
-        let files = [
-            ("certificate_file", &self.certificate_file, "the agent's certificate"),
-            ("key_file", &self.key_file, "the certificate's key"),
-            ("client_ca_file", &self.client_ca_file, "certificates that callers' lead to"),
-        ];
-        let mut faults: Vec<_> = files
-            .into_iter()
-            .filter(|(_, path, _)| self.is_on() && !path.is_absolute())
-            .map(|(key, _, what)| format!("api.tls.{key}: expected the path of a file with {what}"))
-            .collect();
-        if self.is_on() && self.listen.parse::<SocketAddr>().is_err() {
-            faults.push("api.tls.listen: expected address:port, or \"\" for none".to_owned());
-        }
-        if !(1..=86_400).contains(&self.reload_s) {
-            faults.push("api.tls.reload_s: expected 1 to 86400".to_owned());
-        }
-        faults
+    pub(super) fn faults(&self) -> Vec<Finding> {
+        let is_file = |path: &Path| !self.is_on() || path.is_absolute();
+        broken(&[
+            (
+                !self.is_on() || self.listen.parse::<SocketAddr>().is_ok(),
+                "api.tls.listen",
+                "expected address:port, or \"\" for none",
+            ),
+            (
+                is_file(&self.certificate_file),
+                "api.tls.certificate_file",
+                "expected the path of a file with the agent's certificate",
+            ),
+            (
+                is_file(&self.key_file),
+                "api.tls.key_file",
+                "expected the path of a file with the certificate's key",
+            ),
+            (
+                is_file(&self.client_ca_file),
+                "api.tls.client_ca_file",
+                "expected the path of a file with certificates that callers' lead to",
+            ),
+            ((1..=86_400).contains(&self.reload_s), "api.tls.reload_s", "expected 1 to 86400"),
+        ])
     }
 }
 
@@ -67,11 +77,11 @@ mod tests {
 
     #[test]
     fn a_listener_needs_an_address_and_three_files() {
-        assert_eq!(Tls::default().faults(), Vec::<String>::new());
+        assert_eq!(Tls::default().faults(), []);
         let tls = Tls { listen: "localhost".into(), reload_s: 0, ..Tls::default() };
-        let faults = tls.faults().join("\n");
-        for key in ["listen", "certificate_file", "key_file", "client_ca_file", "reload_s"] {
-            assert!(faults.contains(&format!("api.tls.{key}: expected")), "{faults}");
-        }
+        let faults = tls.faults();
+        let fields: Vec<_> = faults.iter().filter_map(|fault| fault.field.as_deref()).collect();
+        let keys = ["listen", "certificate_file", "key_file", "client_ca_file", "reload_s"];
+        assert_eq!(fields, keys.map(|key| format!("api.tls.{key}")));
     }
 }

@@ -61,6 +61,14 @@ pub struct Reporter {
     metrics: Metrics,
 }
 
+/// Reads what a reporter would read, and connects to nobody.
+pub fn check(settings: &config::Report) -> Result<(), Error> {
+    Receiver::new(settings)?;
+    key::read(&settings.key_path())?;
+    name::of_host(settings)?;
+    Ok(())
+}
+
 impl Reporter {
     /// A reporter that has said nothing yet; `None` where nobody is to be told. Reads the key and
     /// the certificates, and connects to nobody.

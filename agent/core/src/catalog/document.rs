@@ -8,12 +8,10 @@ mod entries;
 pub(super) mod fields;
 mod join;
 mod patch;
-mod places;
 pub(super) mod plan;
 pub(super) mod read;
 mod scope;
 mod text;
-mod toml;
 
 use serde::Serialize;
 use serde_json::Value;
@@ -22,13 +20,13 @@ use utoipa::ToSchema;
 pub use entries::{CredentialEntry, GatewayEntry, MappingEntry, ProviderEntry, WorkspaceEntry};
 use fields::Fields;
 pub(super) use patch::patched;
-use places::Places;
 pub use plan::Plan;
 pub(super) use plan::{labels, take_away};
 pub use scope::Scope;
 pub use text::Text;
 
 use crate::fault::{Checked, Faults, Finding, unless_faulty};
+use crate::located::{Places, read_toml};
 use crate::secret::Secret;
 
 /// A catalog, or a part of one, as it is applied.
@@ -70,7 +68,7 @@ pub struct Document {
 impl Document {
     /// Reads a TOML file. `file` is what findings call it.
     pub fn from_toml(text: &str, file: &str) -> Checked<Self> {
-        let (value, places, mut findings) = toml::read(text, file);
+        let (value, places, mut findings) = read_toml(text, file);
         let document = Self::read(value, true, &mut findings);
         let findings = places.locate(findings);
         unless_faulty(findings, || Self { places, ..document })

@@ -11,7 +11,7 @@ use crate::fault::Finding;
 
 /// Reads a text as far as it can be read. Findings have lines and no file yet; none repeats a part
 /// of the text.
-pub(super) fn read(text: &str, file: &str) -> (Value, Places, Vec<Finding>) {
+pub fn read(text: &str, file: &str) -> (Value, Places, Vec<Finding>) {
     let (document, errors) = DeTable::parse_recoverable(text);
     let mut reader = Reader {
         text,

@@ -6,7 +6,7 @@ use crate::fault::Finding;
 
 /// The places of a document's fields, by path (`gateway[3].config`). Empty for a request body.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct Places {
+pub struct Places {
     file: Option<String>,
     lines: BTreeMap<String, FieldPlace>,
     /// Texts with lines of their own.
@@ -29,28 +29,28 @@ struct TextPlace {
 }
 
 impl Places {
-    pub fn of_file(file: &str) -> Self {
+    pub(crate) fn of_file(file: &str) -> Self {
         Self { file: Some(file.to_owned()), ..Self::default() }
     }
 
     /// A field stands on this line.
-    pub fn field(&mut self, path: String, line: u32) {
+    pub(crate) fn field(&mut self, path: String, line: u32) {
         self.lines.insert(path, FieldPlace { file: None, line });
     }
 
     /// A field's text starts on this line of the document.
-    pub fn text(&mut self, path: String, first_line: u32) {
+    pub(crate) fn text(&mut self, path: String, first_line: u32) {
         self.texts.insert(path, TextPlace { file: None, first_line });
     }
 
     /// A field's text is the content of another file.
-    pub fn text_came_from(&mut self, field: &str, file: &str) {
+    pub(crate) fn text_came_from(&mut self, field: &str, file: &str) {
         let place = TextPlace { file: Some(file.to_owned()), first_line: 1 };
         self.texts.insert(field.to_owned(), place);
     }
 
     /// Takes in the places of another document, whose fields have the paths that `shift` says.
-    pub fn join(&mut self, other: Self, shift: impl Fn(&str) -> String) {
+    pub(crate) fn join(&mut self, other: Self, shift: impl Fn(&str) -> String) {
         let file = other.file;
         for (path, place) in other.lines {
             let file = place.file.or_else(|| file.clone());
