@@ -377,74 +377,6 @@ impl Machine {
         self.wake = Some(now + self.backoff.next_wait());
     }
 
-    /// Nothing was changed yet, and nothing is.
-    fn refuse(&mut self, reason: Reason) {
-        self.reason = Some(reason);
-        self.unwind(SessionState::Closed, [Action::Release]);
-    }
-
-    fn block(&mut self, reason: Reason) {
-        self.reason = Some(reason);
-        let undo = [Action::Close, Action::TearDown, Action::Release];
-        self.unwind(SessionState::Blocked, undo);
-    }
-
-    fn cut(&mut self, why: String) {
-        match self.phase {
-            Phase::Unwinding(_) | Phase::Resting => {}
-            Phase::Adopting
-            | Phase::Sealing
-            | Phase::Claiming
-            | Phase::Raising
-            | Phase::Handshaking
-            | Phase::Configuring
-            | Phase::Opening
-            | Phase::Open
-            | Phase::Resealing
-            | Phase::Waiting => self.block(reasons::cut(why)),
-        }
-    }
-
-    fn namespace_gone(&mut self) {
-        self.reason = Some(reasons::namespace_gone());
-        self.unwind(SessionState::Closed, [Action::TearDown, Action::Release]);
-    }
-
-    fn detach(&mut self, release: bool) {
-        self.reason = Some(reasons::detached());
-        let undo = [Action::Close, Action::TearDown, Action::Release];
-        let unseal = release.then_some(Action::Unseal);
-        self.unwind(SessionState::Closed, undo.into_iter().chain(unseal));
-    }
-
-    fn shutdown(&mut self) {
-        if self.state != SessionState::Connecting {
-            return;
-        }
-        self.reason = Some(reasons::shutting_down());
-        let undo = [Action::Close, Action::TearDown, Action::Release];
-        self.unwind(SessionState::Closed, undo);
-    }
-
-    fn unwind(&mut self, then: SessionState, undo: impl IntoIterator<Item = Action>) {
-        if self.state == SessionState::Closed {
-            return;
-        }
-        self.state = SessionState::Disconnecting;
-        self.phase = Phase::Unwinding(then);
-        self.deadline = None;
-        self.wake = None;
-        self.leased = false;
-        self.actions = undo.into_iter().collect();
-    }
-
-    fn unwound(&mut self, then: SessionState) {
-        if self.actions.is_empty() && self.unanswered == 0 {
-            self.state = then;
-            self.phase = Phase::Resting;
-        }
-    }
-
     fn enter(&mut self, phase: Phase, action: Action) {
         self.phase = phase;
         self.push(action);
@@ -460,5 +392,4 @@ fn leads_nowhere(code: Code) -> bool {
     matches!(code, Code::EndpointUnresolved | Code::EndpointRefused)
 }
 
-#[cfg(test)]
-mod tests;
+mod end;
