@@ -10,6 +10,7 @@ mod command_line;
 mod configuration;
 mod crowd_survival;
 mod crowds;
+mod deadlines;
 mod detector;
 mod doors;
 mod elsewhere;

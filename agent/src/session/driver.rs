@@ -16,6 +16,7 @@ use super::hands::Hands;
 use super::lifeline::{Command, Status};
 use super::shell::Shell;
 use super::standing::Standing;
+use super::step::Mishap;
 use super::{change_log, counters, openvpn, step, view};
 use crate::control::caller::Caller;
 use crate::store::SessionRow;
@@ -99,15 +100,8 @@ impl Driver {
             let result = self.carry_out_in_time(&action).await;
             let input = match result {
                 Ok(()) => Input::Done,
-                Err(refusal) => {
-                    // A container that has ended is no news by then.
-                    if refusal.code != Code::NetnsGone {
-                        warn!(action = ?action, code = refusal.code.as_str(), "{}", refusal.detail);
-                    }
-                    let reason = refusal.reason();
-                    self.refusal = Some(refusal);
-                    Input::Failed(reason)
-                }
+                Err(Mishap::Failed(refusal)) => Input::Failed(self.note(&action, refusal)),
+                Err(Mishap::Unknown(refusal)) => Input::Unknown(self.note(&action, refusal)),
             };
             if matches!((&action, &input), (Action::BringUp { .. }, Input::Done)) {
                 self.follow_tunnel().await;
@@ -117,14 +111,28 @@ impl Driver {
         }
     }
 
-    async fn carry_out_in_time(&mut self, action: &Action) -> Result<(), Refusal> {
+    /// Why an action is not done, for the log and for whoever waits.
+    fn note(&mut self, action: &Action, refusal: Refusal) -> Reason {
+        // A container that has ended is no news by then.
+        if refusal.code != Code::NetnsGone {
+            warn!(action = ?action, code = refusal.code.as_str(), "{}", refusal.detail);
+        }
+        let reason = refusal.reason();
+        self.refusal = Some(refusal);
+        reason
+    }
+
+    async fn carry_out_in_time(&mut self, action: &Action) -> Result<(), Mishap> {
         let deadline = self.machine.deadline();
+        if deadline.is_some_and(|deadline| deadline <= Instant::now()) {
+            return Err(Mishap::Failed(step::out_of_time(action)));
+        }
         // In memory of its own: else the session would keep the room for it to its end.
         let carried_out = Box::pin(step::carry_out(&mut self.hands, action));
         let Some(deadline) = deadline else { return carried_out.await };
         match timeout_at(deadline.into(), carried_out).await {
             Ok(result) => result,
-            Err(_elapsed) => Err(step::overdue(action)),
+            Err(_elapsed) => Err(Mishap::Unknown(step::overdue(action))),
         }
     }
 

@@ -11,6 +11,7 @@ use egress_linux::netns::Netns;
 use tokio::sync::mpsc;
 
 use super::container;
+use super::seal::Turn;
 use super::shell::Shell;
 use super::standing::Standing;
 use crate::store::SessionRow;
@@ -35,6 +36,8 @@ pub struct Hands {
     /// How long the lease stays taken after its release: servers go on counting a connection that
     /// ended without a word.
     pub cool_for: Duration,
+    /// Changes of the container's ruleset.
+    pub seal: Turn,
     /// The next tunnel is made of what the catalog has then, with a lease for that.
     pub renew: bool,
     /// Where the data plane's news of the tunnel goes.
@@ -67,6 +70,7 @@ impl Hands {
             tunnel: None,
             challenge,
             cool_for: Duration::ZERO,
+            seal: Turn::default(),
             renew: false,
             news_tx,
             client: None,

@@ -1,9 +1,12 @@
 //! What passes between a session's driver and everybody else.
 
+use std::time::Instant;
+
 use egress_core::api::{Refusal, SessionState, SessionView};
 use egress_core::catalog::Catalog;
 use egress_core::id::GatewayId;
 use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::timeout_at;
 
 use super::counters::{Carrier, Measured};
 
@@ -61,6 +64,11 @@ impl Status {
         SessionView { stale_credential, credential_name, ..self.view }
     }
 
+    /// Whether it is still being connected or ended.
+    pub fn is_under_way(&self) -> bool {
+        is_under_way(self.view.state)
+    }
+
     /// Whether its tunnel is made of a secret that the catalog no longer has.
     fn has_stale_credential(&self, catalog: &Catalog) -> bool {
         let has_tunnel =
@@ -95,10 +103,10 @@ impl Lifeline {
         self.status_rx.borrow().clone()
     }
 
-    /// Waits until the attach has its answer.
-    pub async fn settled(&self) -> Status {
-        self.until(|state| !matches!(state, SessionState::Connecting | SessionState::Disconnecting))
-            .await
+    /// Waits until the attach has its answer, or until its deadline.
+    pub async fn settled(&self, deadline: Instant) -> Status {
+        let settled = self.until(|state| !is_under_way(state));
+        timeout_at(deadline.into(), settled).await.unwrap_or_else(|_| self.status())
     }
 
     /// Ends the session, and waits until it has.
@@ -121,5 +129,15 @@ impl Lifeline {
         let _ = status_rx.wait_for(|status| reached(status.view.state)).await;
         let status = status_rx.borrow();
         status.clone()
+    }
+}
+
+fn is_under_way(state: SessionState) -> bool {
+    match state {
+        SessionState::Connecting | SessionState::Disconnecting => true,
+        SessionState::Connected
+        | SessionState::Reconnecting
+        | SessionState::Blocked
+        | SessionState::Closed => false,
     }
 }

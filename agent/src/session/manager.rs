@@ -9,7 +9,7 @@ use egress_core::id::{GatewayId, SessionId};
 use egress_core::session::Machine;
 use egress_linux::netns::Netns;
 use tokio::sync::{mpsc, watch};
-use tokio::time::timeout;
+use tokio::time::{timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{Instrument, error, info, info_span};
@@ -102,23 +102,30 @@ impl Manager {
         caller: Caller,
     ) -> Result<Attached, Refusal> {
         let id = request.session_id.clone();
+        let deadline = accepted + Duration::from_millis(request.deadline_ms);
         loop {
             match self.enter(&request)? {
                 Place::New(seat) => {
                     let lifeline = seat.lifeline.clone();
                     self.launch(accepted, request, caller, seat);
-                    let status = lifeline.settled().await;
+                    let status = lifeline.settled(deadline).await;
                     self.forget_over(&id, &lifeline);
                     return self.answer(status, true);
                 }
-                Place::Running(lifeline) => return self.answer(lifeline.settled().await, false),
-                Place::Over(lifeline) => drop(self.end(&id, &lifeline, false).await),
+                Place::Running(lifeline) => {
+                    return self.answer(lifeline.settled(deadline).await, false);
+                }
+                Place::Over(lifeline) => {
+                    let ended = timeout_at(deadline.into(), self.end(&id, &lifeline, false)).await;
+                    ended.map_err(|_| not_over(&id))?;
+                }
             }
         }
     }
 
     fn answer(&self, status: Status, created: bool) -> Result<Attached, Refusal> {
-        let refusal = status.refusal.clone();
+        let refusal =
+            status.refusal.clone().or_else(|| status.is_under_way().then(not_over_in_time));
         let without_gateway =
             refusal.as_ref().is_some_and(|refusal| refusal.code == Code::NoGateway);
         let session = self.shown(status);
@@ -445,6 +452,17 @@ fn blank_view(request: &AttachRequest) -> SessionView {
 fn time_to_connect(deadline_ms: u64) -> Duration {
     let whole = Duration::from_millis(deadline_ms);
     whole.saturating_sub(UNDOING.min(whole / 6))
+}
+
+fn not_over(id: &SessionId) -> Refusal {
+    let detail = format!("the deadline passed while the blocked session {id} was being ended");
+    Refusal::new(Code::DeadlineExceeded, detail)
+}
+
+fn not_over_in_time() -> Refusal {
+    let detail = "the deadline passed, and the attach is still being undone: until then its session \
+                  is listed";
+    Refusal::new(Code::DeadlineExceeded, detail)
 }
 
 fn checked_too_long() -> Refusal {

@@ -17,6 +17,7 @@ use tracing::{info, warn};
 
 use super::hands::release_delay;
 use super::manager::Manager;
+use super::seal::Turn;
 use super::shell::Shell;
 use super::{container, seal};
 use crate::store::{SessionRow, StoreError};
@@ -76,7 +77,7 @@ impl Manager {
             }
             // Its launcher never had an answer, or asked for the end.
             (SessionState::Connecting | SessionState::Disconnecting | SessionState::Closed, _) => {
-                if let Err(error) = seal::close(netns).await {
+                if let Err(error) = seal::close(netns, &Turn::default()).await {
                     warn!(session = %row.id(), error = %chain(&error), "not sealed");
                 }
                 release(shell, &row, tunnel).await;

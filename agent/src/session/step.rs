@@ -15,31 +15,70 @@ use ipnet::IpNet;
 use tokio::time::timeout_at;
 
 use super::hands::{Hands, release_delay};
+use super::seal::{self, SealError};
 use super::selection::Claimed;
-use super::{openvpn, seal, selection, wireguard};
+use super::{openvpn, selection, wireguard};
 use crate::telemetry::chain;
 use crate::tunnel::dataplane::DataplaneError;
 use crate::tunnel::own_addresses::own_addresses;
 
-/// Does what the machine asked for.
-pub async fn carry_out(hands: &mut Hands, action: &Action) -> Result<(), Refusal> {
-    match action {
-        Action::Adopt => adopt(hands).await,
-        Action::Close => close(hands).await,
-        Action::Claim => claim(hands).await,
-        Action::BringUp { generation } => bring_up(hands, *generation).await,
-        Action::Configure => configure(hands).await,
-        Action::Resolve => wireguard::resolve(hands).await,
-        Action::Open => open(hands).await,
-        Action::TearDown => tear_down(hands).await,
-        Action::Release => release(hands).await,
-        Action::Unseal => unseal(hands).await,
+/// Why an action is not done.
+#[derive(Debug)]
+pub enum Mishap {
+    /// It failed, and has been undone.
+    Failed(Refusal),
+    /// It was left half-way: it may have been done, and it may not.
+    Unknown(Refusal),
+}
+
+impl From<SealError> for Mishap {
+    fn from(error: SealError) -> Self {
+        let refusal = Refusal::from(error.reason());
+        if error.is_unclear() { Self::Unknown(refusal) } else { Self::Failed(refusal) }
     }
+}
+
+impl From<Refusal> for Mishap {
+    fn from(refusal: Refusal) -> Self {
+        Self::Failed(refusal)
+    }
+}
+
+/// Does what the machine asked for.
+pub async fn carry_out(hands: &mut Hands, action: &Action) -> Result<(), Mishap> {
+    match action {
+        Action::Adopt => adopt(hands).await?,
+        Action::Close => close(hands).await?,
+        Action::Claim => claim(hands).await?,
+        Action::BringUp { generation } => bring_up(hands, *generation).await?,
+        Action::Configure => configure(hands).await?,
+        Action::Resolve => wireguard::resolve(hands).await?,
+        Action::Open => open(hands).await?,
+        Action::TearDown => tear_down(hands).await?,
+        Action::Release => release(hands).await?,
+        Action::Unseal => unseal(hands).await?,
+    }
+    Ok(())
 }
 
 /// The refusal of an action that the deadline cut off.
 pub fn overdue(action: &Action) -> Refusal {
-    let step = match action {
+    let detail = format!(
+        "the deadline passed while {}; the session is blocked and its container sealed, until it \
+         is detached",
+        doing(action)
+    );
+    Refusal::new(Code::DeadlineExceeded, detail)
+}
+
+/// The refusal of an action that the deadline left no time for.
+pub fn out_of_time(action: &Action) -> Refusal {
+    let detail = format!("the deadline passed before {}", doing(action));
+    Refusal::new(Code::DeadlineExceeded, detail)
+}
+
+fn doing(action: &Action) -> &'static str {
+    match action {
         Action::Adopt => "taking the tunnel up again",
         Action::Close => "sealing the container",
         Action::Claim => "taking the credential's lease",
@@ -50,12 +89,10 @@ pub fn overdue(action: &Action) -> Refusal {
         Action::TearDown => "taking the tunnel down",
         Action::Release => "giving the lease back",
         Action::Unseal => "taking the seal off",
-    };
-    let detail = format!("the deadline passed while {step}; the container is sealed");
-    Refusal::new(Code::DeadlineExceeded, detail)
+    }
 }
 
-async fn adopt(hands: &mut Hands) -> Result<(), Refusal> {
+async fn adopt(hands: &mut Hands) -> Result<(), Mishap> {
     wireguard::adopt(hands).await?;
     // What was changed meanwhile counts from the next tunnel on, which needs a lease for it.
     hands.renew = hands.secret_is_outdated();
@@ -64,13 +101,13 @@ async fn adopt(hands: &mut Hands) -> Result<(), Refusal> {
     open_seal(hands).await
 }
 
-async fn close(hands: &mut Hands) -> Result<(), Refusal> {
+async fn close(hands: &mut Hands) -> Result<(), Mishap> {
     let started = Instant::now();
     let netns = namespace(hands).await?;
     let _turn = hands.shell.work.acquire().await;
-    let closed = seal::close(netns).await;
+    let closed = seal::close(netns, &hands.seal).await;
     hands.timings.seal += milliseconds(started);
-    closed.map_err(|error| Refusal::from(error.reason()))
+    closed.map_err(Mishap::from)
 }
 
 async fn claim(hands: &mut Hands) -> Result<(), Refusal> {
@@ -134,21 +171,21 @@ async fn configure(hands: &mut Hands) -> Result<(), Refusal> {
     Ok(())
 }
 
-async fn open(hands: &mut Hands) -> Result<(), Refusal> {
+async fn open(hands: &mut Hands) -> Result<(), Mishap> {
     let started = Instant::now();
     let opened = open_seal(hands).await;
     hands.timings.open = milliseconds(started);
     opened?;
     let committed = hands.shell.store.commit(hands.row.id()).await;
-    committed.map_err(|error| selection::unavailable(&error))
+    Ok(committed.map_err(|error| selection::unavailable(&error))?)
 }
 
 /// Opens the container for the tunnel's device, as the host's addresses and the tunnel's are now.
-async fn open_seal(hands: &Hands) -> Result<(), Refusal> {
+async fn open_seal(hands: &Hands) -> Result<(), Mishap> {
     let netns = namespace(hands).await?;
     let device = hands.tunnel.as_ref().map(|tunnel| tunnel.device().try_clone_to_owned());
     let Some(Ok(device)) = device else {
-        return Err(Refusal::new(Code::Internal, "the tunnel's device is not at hand"));
+        return Err(Refusal::new(Code::Internal, "the tunnel's device is not at hand").into());
     };
     let containment = &hands.shell.containment;
     let mut refuse = containment.refuse.clone();
@@ -164,8 +201,8 @@ async fn open_seal(hands: &Hands) -> Result<(), Refusal> {
     let allow = containment.allow.clone();
     let opening = move |device| Opening { device, ipv4, ipv6, dns, refuse, allow };
     let _turn = hands.shell.work.acquire().await;
-    let opened = seal::open(netns, device, opening).await;
-    opened.map_err(|error| Refusal::from(error.reason()))
+    let opened = seal::open(netns, &hands.seal, device, opening).await;
+    opened.map_err(Mishap::from)
 }
 
 /// What the container may ask for names: the tunnel's resolvers, if they are elsewhere.
@@ -203,7 +240,7 @@ async fn release(hands: &mut Hands) -> Result<(), Refusal> {
 
 async fn unseal(hands: &mut Hands) -> Result<(), Refusal> {
     let netns = namespace(hands).await?;
-    seal::release(netns).await.map_err(|error| Refusal::from(error.reason()))
+    seal::release(netns, &hands.seal).await.map_err(|error| Refusal::from(error.reason()))
 }
 
 async fn namespace(hands: &Hands) -> Result<Arc<Netns>, Refusal> {

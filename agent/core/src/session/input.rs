@@ -9,6 +9,8 @@ pub enum Input {
     Done,
     /// The oldest unanswered action failed, and has been undone.
     Failed(Reason),
+    /// The oldest unanswered action was left half-way: it may have been done, and it may not.
+    Unknown(Reason),
     /// A handshake of this generation's tunnel is complete.
     Handshake {
         /// The tunnel it belongs to.

@@ -2,7 +2,8 @@
 //!
 //! [`Machine`] does no IO. Its driver hands in what happened with [`Machine::handle`] and wakes it
 //! with [`Machine::handle_timeout`]; after either it carries out [`Machine::poll_action`] until
-//! that is empty, in order, and answers each action with one [`Input::Done`] or [`Input::Failed`].
+//! that is empty, in order, and answers each action with one [`Input::Done`], [`Input::Failed`] or
+//! [`Input::Unknown`].
 //! The container can reach the network in [`SessionState::Connected`] only.
 
 use std::collections::VecDeque;
@@ -120,7 +121,8 @@ impl Machine {
         self.state == SessionState::Closed && self.actions.is_empty() && self.unanswered == 0
     }
 
-    /// The next thing to do; each is answered with [`Input::Done`] or [`Input::Failed`].
+    /// The next thing to do; each is answered with [`Input::Done`], [`Input::Failed`] or
+    /// [`Input::Unknown`].
     pub fn poll_action(&mut self) -> Option<Action> {
         let action = self.actions.pop_front()?;
         self.unanswered += 1;
@@ -154,6 +156,10 @@ impl Machine {
             Input::Failed(reason) => {
                 self.unanswered = self.unanswered.saturating_sub(1);
                 self.step_failed(reason, now);
+            }
+            Input::Unknown(reason) => {
+                self.unanswered = self.unanswered.saturating_sub(1);
+                self.step_unknown(reason, now);
             }
             Input::Handshake { generation } if generation == self.generation => self.answered(),
             Input::Silent { generation } if generation == self.generation => self.look_again(),
@@ -224,6 +230,25 @@ impl Machine {
             | Phase::Resealing => self.try_again_later(reason, now),
             // A look-up that failed is tried again with the next silence.
             Phase::Handshaking | Phase::Open | Phase::Waiting | Phase::Resting => {}
+        }
+    }
+
+    /// The container may be sealed by now: its session stays on the list until somebody ends it.
+    fn step_unknown(&mut self, reason: Reason, now: Instant) {
+        match self.phase {
+            Phase::Sealing if self.deadline.is_some() => self.block(reason),
+            Phase::Sealing
+            | Phase::Adopting
+            | Phase::Claiming
+            | Phase::Raising
+            | Phase::Handshaking
+            | Phase::Configuring
+            | Phase::Opening
+            | Phase::Open
+            | Phase::Resealing
+            | Phase::Waiting
+            | Phase::Unwinding(_)
+            | Phase::Resting => self.step_failed(reason, now),
         }
     }
 
@@ -393,3 +418,5 @@ fn leads_nowhere(code: Code) -> bool {
 }
 
 mod end;
+#[cfg(test)]
+mod tests;

@@ -35,6 +35,10 @@ fn failed(code: Code) -> Input {
     Input::Failed(because(code))
 }
 
+fn unknown(code: Code) -> Input {
+    Input::Unknown(because(code))
+}
+
 fn because(code: Code) -> Reason {
     Reason { code, detail: String::new() }
 }
@@ -64,6 +68,53 @@ fn a_seal_that_fails_changes_nothing_else() {
     machine.handle(failed(Code::SealFailed), now);
     assert_eq!(obey(&mut machine, now), [Action::Release]);
     assert!(machine.is_over());
+}
+
+#[test]
+fn a_seal_of_which_nobody_knows_leaves_a_blocked_session() {
+    let now = start();
+    let mut machine = attaching(now);
+    assert_eq!(machine.poll_action(), Some(Action::Close));
+    machine.handle(unknown(Code::DeadlineExceeded), now);
+    assert_eq!(obey(&mut machine, now), [Action::Close, Action::TearDown, Action::Release]);
+    assert_eq!(machine.state(), SessionState::Blocked);
+    assert_eq!(machine.reason().unwrap().code, Code::DeadlineExceeded);
+    machine.handle(Input::Detach { release: true }, now);
+    assert_eq!(obey(&mut machine, now).last(), Some(&Action::Unseal));
+    assert!(machine.is_over());
+}
+
+#[test]
+fn whatever_step_of_an_attach_is_left_half_way_is_undone_from_the_seal_on() {
+    let now = start();
+    for steps in 1..=4 {
+        let mut machine = attaching(now);
+        for _ in 1..steps {
+            if machine.poll_action().is_none() {
+                machine.handle(Input::Handshake { generation: 1 }, now);
+                machine.poll_action();
+            }
+            machine.handle(Input::Done, now);
+        }
+        if machine.poll_action().is_none() {
+            machine.handle(Input::Handshake { generation: 1 }, now);
+            assert_eq!(machine.poll_action(), Some(Action::Open));
+        }
+        machine.handle(unknown(Code::DeadlineExceeded), now);
+        assert_eq!(obey(&mut machine, now), [Action::Close, Action::TearDown, Action::Release]);
+        assert_eq!(machine.state(), SessionState::Blocked);
+    }
+}
+
+#[test]
+fn a_step_of_a_session_that_stands_is_tried_again_from_the_seal_on_when_nobody_knows_of_it() {
+    let now = start();
+    let mut machine = connected(now);
+    machine.handle(Input::HostRenumbered, now);
+    assert_eq!(machine.poll_action(), Some(Action::Open));
+    machine.handle(unknown(Code::SealFailed), now);
+    assert_eq!(obey(&mut machine, now), [Action::Close, Action::TearDown]);
+    assert_eq!(machine.state(), SessionState::Reconnecting);
 }
 
 #[test]
@@ -316,6 +367,7 @@ fn any_input() -> impl Strategy<Value = Input> {
         4 => Just(Input::Done),
         2 => Just(failed(Code::DeviceFailed)),
         1 => Just(failed(Code::NetnsGone)),
+        2 => Just(unknown(Code::DeadlineExceeded)),
         3 => (0..4_u64).prop_map(|generation| Input::Handshake { generation }),
         1 => (0..4_u64).prop_map(|generation| Input::Silent { generation }),
         1 => Just(Input::HostRenumbered),
@@ -338,22 +390,27 @@ fn any_input() -> impl Strategy<Value = Input> {
 
 proptest! {
     /// Whatever happens in whatever order: the ruleset is open only while the state says so, the
-    /// lease is given back exactly when a session ends, and an end is an end.
+    /// lease is given back exactly when a session ends, an end is an end, and a container that may
+    /// be sealed has a session until somebody ends it.
     #[test]
     fn open_means_connected_and_over_means_released(
         inputs in prop::collection::vec((any_input(), 0..20_u64), 0..60),
     ) {
         let mut now = start();
         let mut machine = attaching(now);
-        let (mut open, mut leased, mut raised) = (false, false, false);
+        // Each is what may be so: of a step that was given up nobody knows what it did.
+        let (mut open, mut leased, mut raised, mut sealed) = (false, false, false, false);
+        let mut ended_from_outside = false;
         for (input, seconds) in inputs {
             now += Duration::from_secs(seconds);
             machine.handle_timeout(now);
             while let Some(action) = machine.poll_action() {
                 let fails = matches!(&input, Input::Failed(_));
+                let unclear = matches!(&input, Input::Unknown(_));
                 match action {
                     Action::Open => open = !fails,
-                    Action::Close | Action::Unseal => open = false,
+                    Action::Close => (open, sealed) = (false, sealed || !fails),
+                    Action::Unseal => (open, sealed) = (false, false),
                     Action::Claim => leased = !fails,
                     Action::Release => leased = false,
                     Action::BringUp { .. } => raised = !fails,
@@ -361,10 +418,15 @@ proptest! {
                     Action::Configure => prop_assert!(!open),
                     Action::Resolve | Action::Adopt => {}
                 }
-                let answer = if fails { input.clone() } else { Input::Done };
+                let answer = if fails || unclear { input.clone() } else { Input::Done };
                 machine.handle(answer, now);
             }
-            if !matches!(input, Input::Done | Input::Failed(_)) {
+            ended_from_outside |= match &input {
+                Input::Detach { .. } | Input::NamespaceGone | Input::Shutdown => true,
+                Input::Failed(reason) => reason.code == Code::NetnsGone,
+                _ => false,
+            };
+            if !matches!(input, Input::Done | Input::Failed(_) | Input::Unknown(_)) {
                 machine.handle(input, now);
             }
             if machine.state() == SessionState::Connected {
@@ -372,6 +434,7 @@ proptest! {
             }
             if machine.is_over() {
                 prop_assert!(!leased && !raised);
+                prop_assert!(ended_from_outside || !sealed, "a seal without a session");
             }
         }
     }
