@@ -18,6 +18,7 @@ mod endings;
 mod far_end;
 mod greedy_callers;
 mod hangs;
+mod full_disk;
 mod harness;
 mod histories;
 mod host_needs;

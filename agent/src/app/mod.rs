@@ -38,7 +38,7 @@ use crate::control::tls::Keeper;
 use crate::metrics::Metrics;
 use crate::readiness::{Part, Readiness};
 use crate::report::Reporter;
-use crate::session::{Deaths, HealthBoard, Manager, Rejected, Shell, sweep};
+use crate::session::{Deaths, Ends, HealthBoard, Manager, Rejected, Shell, sweep};
 use crate::store::{SqliteStore, Store};
 use crate::tunnel::dataplane::{Dataplane, Launch};
 use crate::tunnel::device::Devices;
@@ -127,6 +127,7 @@ impl Running {
         self.serving.stop(&self.manager, within).await;
         // Without it the data plane waits a while for another control.
         let _ = self.dataplane.bye().await;
+        self.manager.shell().ends.settle(&*self.store).await;
         if timeout(LAST_WRITES, self.store.close()).await.is_err() {
             error!("the store was still writing when the time to stop was over");
         }
@@ -166,6 +167,7 @@ async fn shell(
         rejected: Rejected::default(),
         deaths: Deaths::start(config.sessions.netns_roots.clone())
             .context("watch for the ends of namespaces")?,
+        ends: Arc::new(Ends::new(config.run_dir.join("private/ended"))),
         boot_id,
         work: Semaphore::new(config.sessions.concurrency),
     })
@@ -197,7 +199,9 @@ impl Serving {
         let cancel = CancellationToken::new();
         let mut tasks = tokio::task::JoinSet::new();
         tasks.spawn(announce::announce(host.store.clone(), events.clone(), cancel.clone()));
-        tasks.spawn(sweep(host.store.clone(), cancel.clone()));
+        let (ends, manager) = (Arc::clone(&host.manager.shell().ends), host.manager.clone());
+        let end_others = move |rows| manager.end_without_drivers(rows);
+        tasks.spawn(sweep(host.store.clone(), ends, end_others, cancel.clone()));
         if let Some(reporter) = reporter {
             tasks.spawn(reporter.run(cancel.clone()));
         }

@@ -6,6 +6,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use egress_core::api::{AttachRequest, ContainmentProfile, HiddenGateway, NetnsRef, OfferList};
+use egress_core::fault::Finding;
 use egress_core::id::{GatewayId, SessionId};
 use egress_core::secret::Secret;
 use futures_util::StreamExt;
@@ -75,7 +76,10 @@ pub async fn detach(
     release: bool,
     screen: Screen,
 ) -> Result<(), Failure> {
-    screen.show(&client.detach(session, release).await?, session_tables::session)
+    let ended = client.detach(session, release).await?;
+    let unwritten = ended.unwritten.clone().map(Finding::warning);
+    screen.remark(unwritten.as_slice());
+    screen.show(&ended, session_tables::session)
 }
 
 pub async fn sessions(client: &Client, wanted: &Sessions, screen: Screen) -> Result<(), Failure> {

@@ -1,9 +1,13 @@
 //! Acts for one session: asks its machine what comes next, does it, and tells what happened.
 
+mod keeping;
+
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use egress_core::api::{Code, Event as ApiEvent, GatewayView, Reason, Refusal, SessionState};
+use egress_core::api::{
+    Code, Event as ApiEvent, GatewayView, Reason, Refusal, SessionState, SessionView,
+};
 use egress_core::openvpn::machine::News as OpenvpnNews;
 use egress_core::session::{Action, Input, Machine};
 use egress_dataplane::protocol::Event;
@@ -20,7 +24,6 @@ use super::step::Mishap;
 use super::{change_log, counters, openvpn, step, view};
 use crate::control::caller::Caller;
 use crate::store::SessionRow;
-use crate::telemetry::chain;
 use crate::tunnel::dataplane::{NEWS, News};
 use crate::tunnel::wireguard;
 
@@ -38,6 +41,10 @@ pub struct Driver {
     refusal: Option<Refusal>,
     /// When the attach came, where that was in this life of the agent.
     accepted: Option<Instant>,
+    /// When the store is asked again to take what it did not.
+    keep_at: Option<Instant>,
+    /// What the store did not take of the session's end.
+    unwritten: Option<String>,
 }
 
 impl Driver {
@@ -60,6 +67,8 @@ impl Driver {
             status_tx,
             refusal: None,
             accepted: None,
+            keep_at: None,
+            unwritten: None,
         })
     }
 
@@ -138,7 +147,7 @@ impl Driver {
 
     /// Waits for one thing to happen. False when the agent is stopping and the session stands.
     async fn listen(&mut self) -> bool {
-        let wake = self.machine.poll_timeout();
+        let wake = [self.machine.poll_timeout(), self.keep_at].into_iter().flatten().min();
         let input = tokio::select! {
             command = self.commands_rx.recv() => match command {
                 Some(Command::Shutdown) if self.stands() => {
@@ -151,7 +160,9 @@ impl Driver {
             Some(news) = self.news_rx.recv() => self.hear(news),
             news = next_of_openvpn(&mut self.hands.tunnel) => self.hear_openvpn(news),
             () = until(wake) => {
-                self.machine.handle_timeout(Instant::now());
+                let now = Instant::now();
+                self.machine.handle_timeout(now);
+                self.catch_up(now).await;
                 None
             }
         };
@@ -260,7 +271,7 @@ impl Driver {
 
     /// Another tunnel may be on another credential, without a change of state. The attach's own is
     /// told with the attach's answer.
-    async fn follow_tunnel(&self) {
+    async fn follow_tunnel(&mut self) {
         if self.hands.row.state != SessionState::Connecting {
             self.remember().await;
             self.show();
@@ -312,12 +323,6 @@ impl Driver {
         }
     }
 
-    async fn remember(&self) {
-        if let Err(error) = self.hands.shell.store.save(&self.hands.row).await {
-            warn!(error = %chain(&error), "the session's row was not saved");
-        }
-    }
-
     fn tell(&self) {
         change_log::state_changed(&self.hands);
         self.hands.shell.health.learn(&self.hands.row, &self.hands.shell.events);
@@ -341,17 +346,9 @@ impl Driver {
         });
         let timings = self.accepted.map(|_| self.hands.timings);
         let view = view::view(&self.hands.row, self.hands.gateway.as_ref(), timings);
+        let view = SessionView { unwritten: self.unwritten.clone(), ..view };
         let SessionRow { gateway, secret_version, .. } = self.hands.row;
         self.status_tx.send_replace(Status { view, gateway, secret_version, refusal });
-    }
-
-    /// Before somebody is told that it has ended, and may begin another in the same place.
-    async fn leave_nothing(&self) {
-        self.hands.shell.deaths.forget(self.hands.row.netns.cookie);
-        self.hands.shell.metrics.forget(self.hands.row.id());
-        if let Err(error) = self.hands.shell.store.forget(self.hands.row.id()).await {
-            warn!(error = %chain(&error), "the ended session's row was not removed");
-        }
     }
 }
 

@@ -27,14 +27,7 @@ const FALLBACKS: [(&str, &str); 9] = [
 
 /// Refuses a namespace that has more than loopback and the kernel's own devices, by name.
 pub async fn must_be_empty(netns: Arc<Netns>) -> Result<(), Refusal> {
-    let links = spawn_blocking(move || netns.run(link::links)).await;
-    let links = match links {
-        Ok(Ok(Ok(links))) => links,
-        Ok(Ok(Err(error))) => return Err(Refusal::new(Code::Internal, chain(&error))),
-        Ok(Err(error)) => return Err(Refusal::new(Code::NetnsGone, chain(&error))),
-        Err(_) => return Err(broken()),
-    };
-    let ways_out: Vec<_> = links.iter().filter(|link| is_way_out(link)).map(described).collect();
+    let ways_out = ways_out(netns).await?;
     if ways_out.is_empty() {
         return Ok(());
     }
@@ -44,6 +37,18 @@ pub async fn must_be_empty(netns: Arc<Netns>) -> Result<(), Refusal> {
         ways_out.join(", ")
     );
     Err(Refusal::new(Code::NetnsNotEmpty, detail))
+}
+
+/// What a namespace has beside loopback and the kernel's own devices, as in `eth0 (veth, down)`.
+pub async fn ways_out(netns: Arc<Netns>) -> Result<Vec<String>, Refusal> {
+    let links = spawn_blocking(move || netns.run(link::links)).await;
+    let links = match links {
+        Ok(Ok(Ok(links))) => links,
+        Ok(Ok(Err(error))) => return Err(Refusal::new(Code::Internal, chain(&error))),
+        Ok(Err(error)) => return Err(Refusal::new(Code::NetnsGone, chain(&error))),
+        Err(_) => return Err(broken()),
+    };
+    Ok(links.iter().filter(|link| is_way_out(link)).map(described).collect())
 }
 
 fn is_way_out(link: &Link) -> bool {

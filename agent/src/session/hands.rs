@@ -36,6 +36,10 @@ pub struct Hands {
     /// How long the lease stays taken after its release: servers go on counting a connection that
     /// ended without a word.
     pub cool_for: Duration,
+    /// The lease was to be given back, and the store did not take it: how long it is to cool.
+    pub unreleased: Option<Duration>,
+    /// The row is in the store with this state already.
+    pub kept_as: Option<SessionState>,
     /// Changes of the container's ruleset.
     pub seal: Turn,
     /// The next tunnel is made of what the catalog has then, with a lease for that.
@@ -70,6 +74,8 @@ impl Hands {
             tunnel: None,
             challenge,
             cool_for: Duration::ZERO,
+            unreleased: None,
+            kept_as: None,
             seal: Turn::default(),
             renew: false,
             news_tx,

@@ -1,8 +1,10 @@
 //! Owns all sessions: who has which id, which namespace, which driver.
 
+mod row;
+
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use egress_core::api::{AttachRequest, Code, Refusal, SessionState, SessionView};
 use egress_core::id::{GatewayId, SessionId};
@@ -12,18 +14,18 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::{timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use tracing::{Instrument, error, info, info_span};
+use tracing::{Instrument, error, info, info_span, warn};
 
 use super::change_log;
 use super::driver::Driver;
+use super::ends::End;
 use super::lifeline::{COMMANDS, Command, Lifeline, Status, tell};
 use super::prepare::{self, Prepared};
-use super::selection;
 use super::shell::Shell;
 use super::view::view;
 use crate::control::agent::Attached;
 use crate::control::caller::Caller;
-use crate::store::{NetnsIdentity, SessionRow};
+use crate::store::SessionRow;
 use crate::telemetry::chain;
 
 /// The most that undoing an attach may need of its deadline.
@@ -160,7 +162,7 @@ impl Manager {
             );
             return Err(Refusal::new(Code::TooManySessions, detail));
         }
-        let seat = Seat::new(blank_view(request), request.gateway, None);
+        let seat = Seat::new(row::blank_view(request), request.gateway, None);
         let lifeline = seat.lifeline.clone();
         let kept = AttachRequest { challenge_response: None, ..request.clone() };
         let entry = Entry { request: kept, lifeline, cookie: None };
@@ -244,10 +246,13 @@ impl Manager {
         let hold = |cookie| self.hold(&request.session_id, cookie);
         let prepared = timeout(left, prepare::prepare(shell, &request, caller, hold)).await;
         let Prepared { netns, gateway } = prepared.map_err(|_| checked_too_long())??;
-        let row = new_row(shell, request, netns.cookie());
-        shell.store.save(&row).await.map_err(|error| selection::unavailable(&error))?;
+        let row = row::new(shell, request, netns.cookie());
+        row::keep(shell, &row, deadline).await?;
         let watched = shell.deaths.watch(&netns, &row.found_by, seat.lifeline.commands_tx.clone());
-        watched.map_err(|error| Refusal::new(Code::Internal, chain(&error)))?;
+        if let Err(error) = watched {
+            shell.ends.add(End::of(&row));
+            return Err(Refusal::new(Code::Internal, chain(&error)));
+        }
         let machine = Machine::attach(row.gateway.is_some(), deadline, netns.cookie());
         let took = accepted.elapsed().as_secs_f64() * 1e3;
         let shell = Arc::clone(shell);
@@ -347,16 +352,28 @@ impl Manager {
         lifeline.ok_or_else(|| Refusal::new(Code::NoSuchSession, detail()))
     }
 
+    /// Ends rows that no driver has: what an attach that was given up left, say.
+    pub fn end_without_drivers(&self, rows: Vec<(SessionId, u64)>) {
+        // Held, so that no attach takes one of these ids before its end is known.
+        let sessions = self.sessions();
+        for (session_id, created_at) in rows {
+            if !sessions.contains_key(&session_id) {
+                warn!(session = %session_id, "a row without a session is taken out of the store");
+                self.0.shell.ends.add(End { session_id, created_at, lease: Some(Duration::ZERO) });
+            }
+        }
+    }
+
     /// What a driver that broke off may have left: its tunnel and its lease. The seal stays.
     async fn give_up(&self, id: &SessionId) {
         let shell = &self.0.shell;
         let rows = shell.store.sessions().await.unwrap_or_default();
-        let tunnel = rows.iter().find(|row| row.id() == id).and_then(|row| row.tunnel);
-        if let Some(tunnel) = tunnel {
+        let Some(row) = rows.into_iter().find(|row| row.id() == id) else { return };
+        if let Some(tunnel) = row.tunnel {
             let _ = shell.dataplane.remove(tunnel).await;
         }
-        let _ = shell.store.release(id, Duration::ZERO).await;
-        let _ = shell.store.forget(id).await;
+        // One that is not written is tried again.
+        let _ = shell.ends.write(&*shell.store, End::of(&row)).await;
     }
 
     fn sessions(&self) -> MutexGuard<'_, BTreeMap<SessionId, Entry>> {
@@ -399,51 +416,6 @@ fn place(entry: &Entry, request: &AttachRequest) -> Result<Place, Refusal> {
             );
             Err(Refusal::new(Code::SessionExists, detail))
         }
-    }
-}
-
-fn new_row(shell: &Shell, request: AttachRequest, cookie: u64) -> SessionRow {
-    let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    SessionRow {
-        gateway: request.gateway,
-        credential: None,
-        secret_version: None,
-        netns: NetnsIdentity { boot_id: shell.boot_id.clone(), cookie },
-        found_by: request.netns.clone(),
-        interface: None,
-        tunnel: request.gateway.map(|_| shell.store.next_tunnel_id()),
-        addresses: Vec::new(),
-        dns: Vec::new(),
-        search: Vec::new(),
-        mtu: None,
-        generation: 0,
-        state: SessionState::Connecting,
-        reason: None,
-        endpoint: None,
-        created_at: since_epoch.as_secs(),
-        request,
-    }
-}
-
-fn blank_view(request: &AttachRequest) -> SessionView {
-    SessionView {
-        session_id: request.session_id.clone(),
-        state: SessionState::Connecting,
-        reason: None,
-        subject: request.subject.clone(),
-        profile: request.profile,
-        gateway: None,
-        credential_id: None,
-        credential_name: None,
-        stale_credential: false,
-        interface: None,
-        addresses: Vec::new(),
-        dns: Vec::new(),
-        search: Vec::new(),
-        mtu: None,
-        environment: BTreeMap::new(),
-        timings_ms: None,
-        created_at: 0,
     }
 }
 

@@ -10,6 +10,7 @@ mod cut;
 mod deaths;
 mod driver;
 mod emptiness;
+mod ends;
 mod hands;
 mod health;
 mod host;
@@ -32,6 +33,7 @@ mod wireguard;
 
 pub use cut::Outdated;
 pub use deaths::Deaths;
+pub use ends::Ends;
 pub use health::HealthBoard;
 pub use manager::Manager;
 pub use prepare::gateway_view;

@@ -2,7 +2,8 @@
 //!
 //! A connected session whose tunnel the data plane still carries goes on untouched. One whose
 //! namespace lives is sealed until its tunnel stands again, on the same device where the data plane
-//! has kept that. One whose namespace is gone is released.
+//! has kept that. One whose namespace is gone is released. One that had ended, and whose end the store
+//! did not take, is not brought back.
 
 use std::collections::BTreeMap;
 use std::os::fd::{AsFd, OwnedFd};
@@ -15,6 +16,8 @@ use egress_dataplane::protocol::TunnelId;
 use egress_linux::netns::Netns;
 use tracing::{info, warn};
 
+use super::emptiness::ways_out;
+use super::ends::End;
 use super::hands::release_delay;
 use super::manager::Manager;
 use super::seal::Turn;
@@ -41,9 +44,17 @@ impl Manager {
         let mut left: BTreeMap<TunnelId, Remains> = BTreeMap::new();
         left.extend(found.carried.iter().map(|tunnel| (*tunnel, Remains::Tunnel)));
         left.extend(found.kept.iter().map(|tunnel| (*tunnel, Remains::Device)));
-        for row in shell.store.sessions().await? {
+        let ended = shell.ends.left_behind().await;
+        let rows = shell.store.sessions().await?;
+        for end in ended.values().filter(|end| !rows.iter().any(|row| end.is_of(row))) {
+            shell.ends.drop_file(&end.session_id).await;
+        }
+        for row in rows {
             let remains = row.tunnel.and_then(|tunnel| left.remove_entry(&tunnel));
-            self.take_up(&shell, row, remains).await;
+            match ended.get(row.id()).filter(|end| end.is_of(&row)) {
+                Some(end) => finish(&shell, end.clone(), remains).await,
+                None => self.take_up(&shell, row, remains).await,
+            }
         }
         for tunnel in left.into_keys() {
             info!(tunnel, "a tunnel without a session is taken down");
@@ -60,6 +71,14 @@ impl Manager {
             info!(session = %row.id(), "the namespace is gone; the session is released");
             return release(shell, &row, tunnel).await;
         };
+        if remains.is_none() && is_the_launchers_again(&netns).await {
+            warn!(
+                session = %row.id(),
+                "the container is not sealed and has devices that are not the agent's: it is left \
+                 alone, and the session is over"
+            );
+            return release(shell, &row, tunnel).await;
+        }
         let (generation, seed) = (row.generation, row.netns.cookie);
         match (row.state, remains) {
             (SessionState::Connected, Some(Remains::Tunnel)) => {
@@ -100,6 +119,26 @@ async fn home(shell: &Shell, row: &SessionRow, tunnel: Option<TunnelId>) -> Opti
     container::find(device, &row.found_by, &shell.sessions.netns_roots, row.netns.cookie).await
 }
 
+/// Ends a session whose launcher knows that it has ended. Its container was seen to then, and may be
+/// another's by now.
+async fn finish(shell: &Shell, end: End, remains: Option<(TunnelId, Remains)>) {
+    info!(session = %end.session_id, "the session had ended before the agent did");
+    if let Some((tunnel, _)) = remains {
+        take_down(shell, tunnel).await;
+    }
+    // One that is not written is tried again.
+    let _ = shell.ends.write_again(&*shell.store, end).await;
+}
+
+/// Whether the container was released, and connected by somebody else: a session that lives has its
+/// container sealed, also when nobody carries its tunnel. To seal that now would cut off a network
+/// that is none of the agent's.
+async fn is_the_launchers_again(netns: &Arc<Netns>) -> bool {
+    // What cannot be read is sealed.
+    ways_out(Arc::clone(netns)).await.is_ok_and(|ways| !ways.is_empty())
+        && seal::is_gone(Arc::clone(netns)).await
+}
+
 async fn device(shell: &Shell, tunnel: TunnelId) -> Option<OwnedFd> {
     shell.dataplane.export(tunnel).await.ok()?.into_iter().next()
 }
@@ -115,9 +154,9 @@ async fn release(shell: &Shell, row: &SessionRow, tunnel: Option<TunnelId>) {
         | SessionState::Blocked
         | SessionState::Closed => Duration::ZERO,
     };
-    let released = shell.store.release(row.id(), cool_for).await;
-    if let Err(error) = released.and(shell.store.forget(row.id()).await) {
-        warn!(session = %row.id(), error = %chain(&error), "the session's row stays");
+    let end = End { lease: Some(cool_for), ..End::of(row) };
+    if let Err(error) = shell.ends.write(&*shell.store, end).await {
+        warn!(session = %row.id(), error = %chain(&error), "the session's row stays for now");
     }
 }
 

@@ -96,6 +96,12 @@ pub async fn release(netns: Arc<Netns>, turn: &Turn) -> Result<(), SealError> {
     inside(netns, turn, || Ok(nft::remove(TABLE)?)).await
 }
 
+/// Whether there is no ruleset of ours. What cannot be read may be there.
+pub async fn is_gone(netns: Arc<Netns>) -> bool {
+    let stands = spawn_blocking(move || netns.run(|| nft::exists(TABLE)));
+    matches!(stands.await, Ok(Ok(Ok(false))))
+}
+
 async fn inside(
     netns: Arc<Netns>,
     turn: &Turn,

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tokio::sync::Semaphore;
 
-use super::{Deaths, HealthBoard, Rejected};
+use super::{Deaths, Ends, HealthBoard, Rejected};
 use crate::config;
 use crate::control::events::Events;
 use crate::metrics::Metrics;
@@ -40,6 +40,8 @@ pub struct Shell {
     pub rejected: Rejected,
     /// Tells of namespaces that ended.
     pub deaths: Deaths,
+    /// Ends that the store has not taken yet.
+    pub ends: Arc<Ends>,
     /// This boot of the machine.
     pub boot_id: String,
     /// Bounds the rulesets that are applied at one time: each is a process of its own.

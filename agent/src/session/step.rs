@@ -5,19 +5,22 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use egress_core::address::is_of;
-use egress_core::api::{Code, Refusal};
+use egress_core::api::{Code, Refusal, SessionState};
 use egress_core::firewall::Opening;
 use egress_core::profile::Profile;
 use egress_core::session::Action;
 use egress_core::wireguard::config::dns_server_allowed;
 use egress_linux::netns::Netns;
+use futures_util::future::join;
 use ipnet::IpNet;
-use tokio::time::timeout_at;
+use tokio::time::{timeout, timeout_at};
 
+use super::ends::PATIENCE;
 use super::hands::{Hands, release_delay};
 use super::seal::{self, SealError};
 use super::selection::Claimed;
 use super::{openvpn, selection, wireguard};
+use crate::store::{SessionRow, StoreError};
 use crate::telemetry::chain;
 use crate::tunnel::dataplane::DataplaneError;
 use crate::tunnel::own_addresses::own_addresses;
@@ -124,6 +127,7 @@ async fn claim(hands: &mut Hands) -> Result<(), Refusal> {
 async fn bring_up(hands: &mut Hands, generation: u64) -> Result<(), Refusal> {
     let started = Instant::now();
     let netns = namespace(hands).await?;
+    hands.row.generation = generation;
     if must_renew(hands) {
         renew(hands).await?;
     }
@@ -173,11 +177,23 @@ async fn configure(hands: &mut Hands) -> Result<(), Refusal> {
 
 async fn open(hands: &mut Hands) -> Result<(), Mishap> {
     let started = Instant::now();
+    if hands.row.state == SessionState::Connecting {
+        keep_as_connected(hands).await?;
+    }
     let opened = open_seal(hands).await;
     hands.timings.open = milliseconds(started);
-    opened?;
-    let committed = hands.shell.store.commit(hands.row.id()).await;
-    Ok(committed.map_err(|error| selection::unavailable(&error))?)
+    opened
+}
+
+/// Has the store know the session as its launcher is about to: one that it knows as being connected
+/// is ended by the next start. A session that stands goes on without the store.
+async fn keep_as_connected(hands: &mut Hands) -> Result<(), Refusal> {
+    let store = &hands.shell.store;
+    let connected = SessionRow { state: SessionState::Connected, ..hands.row.clone() };
+    let (committed, saved) = join(store.commit(hands.row.id()), store.save(&connected)).await;
+    committed.and(saved).map_err(|error| selection::unavailable(&error))?;
+    hands.kept_as = Some(SessionState::Connected);
+    Ok(())
 }
 
 /// Opens the container for the tunnel's device, as the host's addresses and the tunnel's are now.
@@ -233,8 +249,11 @@ async fn tear_down(hands: &mut Hands) -> Result<(), Refusal> {
 
 async fn release(hands: &mut Hands) -> Result<(), Refusal> {
     let cool_for = std::mem::take(&mut hands.cool_for);
-    let released = hands.shell.store.release(hands.row.id(), cool_for).await;
     hands.profile = None;
+    let released = timeout(PATIENCE, hands.shell.store.release(hands.row.id(), cool_for)).await;
+    let released =
+        released.unwrap_or(Err(StoreError::Unavailable { operation: "release a lease" }));
+    hands.unreleased = released.is_err().then_some(cool_for);
     released.map_err(|error| selection::unavailable(&error))
 }
 

@@ -30,6 +30,7 @@ pub fn view(
         environment: gateway.map(environment).unwrap_or_default(),
         timings_ms: timings,
         created_at: row.created_at,
+        unwritten: None,
     }
 }
 

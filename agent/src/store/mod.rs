@@ -138,6 +138,9 @@ pub trait Store: Send + Sync {
     /// Removes the session's row; its lease stays. None is fine.
     fn forget(&self, session: &SessionId) -> Answer<'_, ()>;
 
+    /// The id of every session that has a row, and when its attach was accepted.
+    fn session_ids(&self) -> Answer<'_, Vec<(SessionId, u64)>>;
+
     /// Every session's row, oldest first.
     fn sessions(&self) -> Answer<'_, Vec<SessionRow>>;
 

@@ -106,6 +106,13 @@ pub(super) fn forget(db: &Connection, session: &SessionId) -> rusqlite::Result<(
     Ok(())
 }
 
+/// The id of every row, and when its attach was accepted.
+pub(super) fn ids(db: &Connection) -> rusqlite::Result<Vec<(SessionId, u64)>> {
+    db.prepare_cached("SELECT session_id, created_at FROM session")?
+        .query_map([], |row| Ok((row.get::<_, Text<_>>(0)?.0, row.get::<_, Bits>(1)?.0)))?
+        .collect()
+}
+
 /// Every row, oldest first.
 pub(super) fn all(db: &Connection) -> rusqlite::Result<Vec<SessionRow>> {
     db.prepare_cached("SELECT * FROM session ORDER BY created_at, session_id")?

@@ -237,6 +237,10 @@ impl Store for SqliteStore {
         self.shared("forget a session", move |db, _| session::forget(db, &session))
     }
 
+    fn session_ids(&self) -> Answer<'_, Vec<(SessionId, u64)>> {
+        self.shared("read the sessions' ids", |db, _| session::ids(db))
+    }
+
     fn sessions(&self) -> Answer<'_, Vec<SessionRow>> {
         self.shared("read the sessions", |db, _| session::all(db))
     }

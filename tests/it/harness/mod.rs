@@ -29,6 +29,7 @@ pub mod push;
 pub mod resolver;
 pub mod responders;
 pub mod scene;
+pub mod small_disk;
 pub mod sniffer;
 pub mod traffic;
 pub mod transfer;

@@ -458,5 +458,6 @@ fn session_view(request: &AttachRequest) -> SessionView {
         environment: BTreeMap::from([("EGRESS_GATEWAY_CITY".into(), "Malmö".into())]),
         timings_ms: Some(Timings { seal: 1.0, total: 9.5, ..Timings::default() }),
         created_at: 1_700_000_000,
+        unwritten: None,
     }
 }

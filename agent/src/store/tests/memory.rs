@@ -317,6 +317,12 @@ impl Store for Engine {
         self.ask("forget", |disk| drop(disk.rows.remove(session)))
     }
 
+    fn session_ids(&self) -> Answer<'_, Vec<(SessionId, u64)>> {
+        self.ask("session ids", |disk| {
+            disk.rows.values().map(|row| (row.id().clone(), row.created_at)).collect()
+        })
+    }
+
     fn sessions(&self) -> Answer<'_, Vec<SessionRow>> {
         self.ask("sessions", |disk| {
             let mut rows: Vec<_> = disk.rows.values().cloned().collect();

@@ -421,11 +421,10 @@ proptest! {
                 let answer = if fails || unclear { input.clone() } else { Input::Done };
                 machine.handle(answer, now);
             }
-            ended_from_outside |= match &input {
-                Input::Detach { .. } | Input::NamespaceGone | Input::Shutdown => true,
-                Input::Failed(reason) => reason.code == Code::NetnsGone,
-                _ => false,
-            };
+            let gone = |reason: &Reason| reason.code == Code::NetnsGone;
+            ended_from_outside |=
+                matches!(&input, Input::Detach { .. } | Input::NamespaceGone | Input::Shutdown)
+                    || matches!(&input, Input::Failed(reason) if gone(reason));
             if !matches!(input, Input::Done | Input::Failed(_) | Input::Unknown(_)) {
                 machine.handle(input, now);
             }
