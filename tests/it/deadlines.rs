@@ -1,10 +1,8 @@
 //! Attaches that run out of time at any of their steps.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use egress_core::api::{Code, SessionState};
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
+use egress_core::api::SessionState;
 
 use crate::harness::container::Container;
 use crate::harness::lab::in_lab;
@@ -56,30 +54,5 @@ fn no_deadline_is_so_short_that_it_leaves_a_seal_without_a_session() {
         let sealed = containers.iter().filter(|(_, container)| is_sealed(container)).count();
         assert_eq!(sealed, 0, "a release left containers sealed");
         agent.wait_until_idle();
-    });
-}
-
-#[test]
-fn an_attach_is_answered_by_its_deadline_whatever_is_left_to_undo() {
-    in_lab(|lab| {
-        let world = World::new(lab, 1);
-        let container = Container::with_process("c-1");
-        let dataplane = Pid::from_raw(world.agent.dataplane_pid().expect("a data plane runs"));
-        kill(dataplane, Signal::SIGSTOP).expect("stop the data plane");
-        let mut asked = request("c-1", container.by_path(), 0);
-        asked.deadline_ms = 1_000;
-        let begun = Instant::now();
-        let problem = world.agent.attach(&asked).expect_err("nobody carries the tunnel");
-        let took = begun.elapsed();
-        // It may have been replaced by one that is not stopped.
-        let _ = kill(dataplane, Signal::SIGCONT);
-        assert_eq!(problem.code, Code::DeadlineExceeded, "{}", problem.detail);
-        assert!(took < SOON / 5, "its second took {took:?}");
-        assert!(is_sealed(&container));
-        let id = session_id("c-1");
-        world.agent.wait_for_state(&id, SessionState::Blocked, SOON);
-        world.agent.detach(&id, true);
-        assert!(!is_sealed(&container));
-        world.agent.wait_until_idle();
     });
 }

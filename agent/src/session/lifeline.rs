@@ -141,3 +141,39 @@ fn is_under_way(state: SessionState) -> bool {
         | SessionState::Closed => false,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    fn status(state: SessionState) -> Status {
+        let view = serde_json::json!({
+            "session_id": "a", "state": state, "subject": {}, "profile": "sealed", "addresses": [],
+            "dns": [], "environment": {}, "created_at": 0,
+            "timings_ms": { "seal": 0.0, "select": 0.0, "tunnel": 0.0, "handshake": 0.0,
+                            "open": 0.0, "total": 0.0 },
+        });
+        let view = serde_json::from_value(view).unwrap();
+        Status { view, gateway: None, secret_version: None, refusal: None }
+    }
+
+    fn now() -> Instant {
+        tokio::time::Instant::now().into_std()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn whoever_attaches_is_answered_in_time_also_while_the_attach_is_being_undone() {
+        let (commands_tx, _commands_rx) = mpsc::channel(COMMANDS);
+        let (status_tx, status_rx) = watch::channel(status(SessionState::Connecting));
+        let lifeline = Lifeline { commands_tx, status_rx };
+        let deadline = now() + Duration::from_secs(3);
+        status_tx.send_replace(status(SessionState::Disconnecting));
+        let answer = lifeline.settled(deadline).await;
+        assert!(answer.is_under_way());
+        assert_eq!(now(), deadline);
+        status_tx.send_replace(status(SessionState::Blocked));
+        assert!(!lifeline.settled(deadline).await.is_under_way());
+    }
+}

@@ -28,7 +28,8 @@ use crate::control::caller::Caller;
 use crate::store::SessionRow;
 use crate::telemetry::chain;
 
-/// The most that undoing an attach may need of its deadline.
+/// The most that undoing an attach may need of its deadline, and the most that is waited for beyond
+/// it: who tries again finds everything given back.
 const UNDOING: Duration = Duration::from_millis(1_500);
 
 /// All sessions. Clones share them.
@@ -104,7 +105,7 @@ impl Manager {
         caller: Caller,
     ) -> Result<Attached, Refusal> {
         let id = request.session_id.clone();
-        let deadline = accepted + Duration::from_millis(request.deadline_ms);
+        let deadline = accepted + Duration::from_millis(request.deadline_ms) + UNDOING;
         loop {
             match self.enter(&request)? {
                 Place::New(seat) => {
