@@ -38,6 +38,24 @@ fn a_new_device_is_down_does_not_block_and_goes_with_its_fd() {
 }
 
 #[test]
+fn a_device_is_taken_away_by_its_name_whoever_has_it_open_and_no_other_kind_is() {
+    on_a_host(|| {
+        let device = tun::create("egt0", 1420, Offload::Off).unwrap();
+        tun::remove("egt0").unwrap();
+        assert_eq!(names(), ["lo"]);
+        assert_eq!(rustix::io::read(&device.fd, &mut [0; 64]), Err(Errno::BADFD));
+        for name in ["egt0", "lo"] {
+            tun::remove(name).unwrap();
+        }
+        // The name is free while the former device is still held.
+        let another = tun::create("egt0", 1420, Offload::Off).unwrap();
+        assert_eq!(names(), ["lo", "egt0"]);
+        drop((device, another));
+        assert_eq!(names(), ["lo"]);
+    });
+}
+
+#[test]
 fn a_device_arrives_under_its_new_name() {
     on_a_host(|| {
         let container = netns();
