@@ -79,10 +79,10 @@ impl<T: DeserializeOwned> Reader<'_, T> {
             }
             // Some tables may be written several times: `[[roles.plugin]]`.
             (Value::Array(items), Value::Object(_)) if takes_tables::<T>(path) => {
-                self.items(items, path, |reader, item, path| reader.value(item, known, path))
+                Some(self.items(items, path, |reader, item, path| reader.value(item, known, path)))
             }
             (Value::Array(items), Value::Array(_)) => {
-                self.items(items, path, |reader, item, path| reader.leaf(item, path))
+                Some(self.items(items, path, |reader, item, path| reader.leaf(item, path)))
             }
             (_, Value::Object(_)) => {
                 let name = written(path);
@@ -99,14 +99,14 @@ impl<T: DeserializeOwned> Reader<'_, T> {
         items: Vec<Value>,
         path: &mut Vec<Step>,
         read: impl Fn(&mut Self, Value, &mut Vec<Step>) -> Option<Value>,
-    ) -> Option<Value> {
+    ) -> Value {
         let mut sound = Vec::new();
         for (nth, item) in items.into_iter().enumerate() {
             path.push(Step::Item(nth));
             sound.extend(read(self, item, path));
             path.pop();
         }
-        Some(Value::Array(sound))
+        Value::Array(sound)
     }
 
     /// A value, if a file that has nothing else can be read.
