@@ -120,3 +120,70 @@ fn counted(connection: &Connection, table: &str, ruleset: &Ruleset) -> io::Resul
     });
     counted.collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use egress_core::firewall::Policy;
+    use rustix::io::Errno;
+
+    use super::*;
+    use crate::{
+        netns::Netns,
+        nft::{attribute::Attribute, message::Message, uapi},
+    };
+
+    /// `NFT_TABLE_F_OWNER | NFT_TABLE_F_PERSIST`.
+    const OWNED_FOR_EVER: u32 = 2 | 4;
+
+    fn table(name: &str, owned: bool) -> Table {
+        Table { name: name.to_owned(), owned }
+    }
+
+    #[test]
+    fn tables_are_told_from_others_with_names_like_theirs() {
+        let names = ["t", "t_0123456789abcdef", "t_0123456789abcdeg", "t_0", "tt", "u", "t_"];
+        let all = names.map(|name| table(name, false)).into();
+        assert_eq!(family("t", all), [table("t", false), table("t_0123456789abcdef", false)]);
+    }
+
+    #[test]
+    fn the_plain_name_is_chosen_unless_somebody_owns_that() {
+        let other = "t_0123456789abcdef";
+        assert_eq!(chosen("t", &[]).as_deref(), Some("t"));
+        assert_eq!(chosen("t", &[table(other, false)]).as_deref(), Some("t"));
+        assert_eq!(chosen("t", &[table("t", true), table(other, false)]).as_deref(), Some(other));
+        assert_eq!(chosen("t", &[table("t", true), table(other, true)]), None);
+        assert_ne!(unforeseen("t").unwrap(), unforeseen("t").unwrap());
+    }
+
+    /// One that outlives the socket that it belonged to (Linux 6.9).
+    #[test]
+    fn a_table_that_its_owner_left_behind_is_replaced() {
+        Netns::create()
+            .unwrap()
+            .run(|| {
+                let leave_behind = || {
+                    let attributes = [
+                        Attribute::text(uapi::NFTA_TABLE_NAME, "t"),
+                        Attribute::number(uapi::NFTA_TABLE_FLAGS, OWNED_FOR_EVER),
+                    ];
+                    let message = Message::new(uapi::NFT_MSG_NEWTABLE, &attributes);
+                    let (begin, end) = (uapi::NFNL_MSG_BATCH_BEGIN, uapi::NFNL_MSG_BATCH_END);
+                    let (begin, end) = (Message::batch(begin), Message::batch(end));
+                    crate::netlink::Socket::netfilter()?.transact(
+                        begin,
+                        vec![(message, 0x400)],
+                        end,
+                    )
+                };
+                match leave_behind().map_err(|error| Errno::from_io_error(&error)) {
+                    Ok(()) => assert_eq!(tables(&Connection::open().unwrap()).unwrap().len(), 1),
+                    // An older kernel has none.
+                    Err(error) => assert_eq!(error, Some(Errno::OPNOTSUPP)),
+                }
+                enforce("t", &Policy::Closed.ruleset()).unwrap();
+                assert_eq!(tables(&Connection::open().unwrap()).unwrap(), [table("t", false)]);
+            })
+            .unwrap();
+    }
+}

@@ -292,6 +292,38 @@ fn many_rules_of_somebodys_are_replaced_in_time() {
     assert_eq!(listed.matches("accept").count(), 1, "{listed}");
 }
 
+/// The kernel takes 1,024 chains at a hook.
+const ROOM: usize = 1_024;
+
+/// As many chains of somebody's at the hook of ours.
+fn crowd(count: usize) -> String {
+    let chain =
+        |n| format!("add chain inet crowd c{n} {{ type filter hook output priority 0; }}\n");
+    format!("add table inet crowd\n{}", (0..count).map(chain).collect::<Vec<_>>().concat())
+}
+
+#[test]
+fn where_there_is_no_room_for_its_chains_the_ruleset_is_refused_whole() {
+    on_a_host(|| {
+        nft(&crowd(ROOM));
+        let refused = enforce("egress", &seal()).unwrap_err();
+        assert!(matches!(refused, NftError::Apply { .. }), "{refused:?}");
+        assert_eq!(listed("egress"), "");
+        nft("delete table inet crowd");
+        enforce("egress", &seal()).unwrap();
+    });
+}
+
+#[test]
+fn a_ruleset_that_stands_is_changed_also_where_there_is_no_room_for_another() {
+    on_a_host(|| {
+        enforce("egress", &seal()).unwrap();
+        nft(&crowd(ROOM - 1));
+        enforce("egress", &open()).unwrap();
+        enforce("egress", &seal()).unwrap();
+    });
+}
+
 /// A table that belongs to the socket of a process, as long as that lives.
 struct Owner(Child);
 
