@@ -64,13 +64,8 @@ pub(super) fn of(db: &Connection) -> Result<File, CopyError> {
 
 /// A copy (mode 0600) in the store's directory, on disk, with a name until it is dropped.
 fn in_dir_of(db: &Connection, path: &Path) -> Result<NamedTempFile, CopyError> {
-    let dir = dir_of(path);
-    let failed = |source| CopyError::Write { path: dir.to_owned(), source };
-    let file = tempfile::Builder::new()
-        .prefix(PREFIX)
-        .permissions(fs::Permissions::from_mode(0o600))
-        .tempfile_in(dir)
-        .map_err(failed)?;
+    let failed = |source| CopyError::Write { path: dir_of(path).to_owned(), source };
+    let file = unnamed(path).map_err(failed)?;
     // SQLite takes an empty file as one that is not there, and leaves its mode alone.
     db.execute("VACUUM INTO ?1", [file.path().to_string_lossy()])?;
     let copy = Connection::open(file.path())?;
@@ -78,6 +73,14 @@ fn in_dir_of(db: &Connection, path: &Path) -> Result<NamedTempFile, CopyError> {
     copy.close().map_err(|(_, error)| error)?;
     file.as_file().sync_all().map_err(failed)?;
     Ok(file)
+}
+
+/// An empty file (mode 0600) beside the store, that is swept away unless it is given a name.
+pub(super) fn unnamed(path: &Path) -> io::Result<NamedTempFile> {
+    tempfile::Builder::new()
+        .prefix(PREFIX)
+        .permissions(fs::Permissions::from_mode(0o600))
+        .tempfile_in(dir_of(path))
 }
 
 /// Removes what copies left behind that were cut short.
@@ -91,6 +94,7 @@ pub(super) fn sweep(path: &Path) -> io::Result<()> {
     Ok(())
 }
 
-fn dir_of(path: &Path) -> &Path {
+/// The directory of a file.
+pub(super) fn dir_of(path: &Path) -> &Path {
     path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }

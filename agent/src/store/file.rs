@@ -2,18 +2,20 @@
 
 use std::fs::{self, DirBuilder, File};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rusqlite::{Connection, ErrorCode, OptionalExtension};
 use rustix::process::geteuid;
+use tracing::warn;
 
 use super::catalog::LoadError;
-use super::copy::{self, CopyError};
+use super::copy::{self, CopyError, dir_of};
 use super::key_file::KeyError;
 use super::schema::{self, APPLICATION_ID, MIGRATIONS, VERSION};
 use super::seal::{KeyId, MasterKey};
+use super::wal::{self, Wal};
 
 /// How long a former agent that is still going down may keep the file.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
@@ -156,10 +158,14 @@ pub enum OpenError {
 /// is written before the file is known to be whole, and sealed with this key.
 pub(super) fn open(path: &Path, key: &MasterKey) -> Result<Connection, OpenError> {
     prepare_dir(path)?;
-    prepare_file(path)?;
+    copy::sweep(path).map_err(|source| OpenError::Io { path: path.to_owned(), source })?;
+    if !has_a_store(path) {
+        create(path, key)?;
+    }
+    check_file(path)?;
+    check_wal(path)?;
     let mut db = Connection::open(path).map_err(|error| refused(path, error))?;
     check_kind(&db, path)?;
-    copy::sweep(path).map_err(|source| OpenError::Io { path: path.to_owned(), source })?;
     let version = schema::version(&db).map_err(|error| refused(path, error))?;
     if version > 0 {
         check_whole(&db, path)?;
@@ -174,13 +180,13 @@ pub(super) fn open(path: &Path, key: &MasterKey) -> Result<Connection, OpenError
     Ok(db)
 }
 
-/// Whether there is a store at `path` with anything in it.
+/// Whether there is a file at `path`.
 pub(super) fn has_a_store(path: &Path) -> bool {
-    fs::metadata(path).is_ok_and(|meta| meta.len() > 0)
+    fs::symlink_metadata(path).is_ok()
 }
 
 fn prepare_dir(path: &Path) -> Result<(), OpenError> {
-    let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let dir = dir_of(path);
     let failed = |source| OpenError::Io { path: dir.to_owned(), source };
     if !dir.exists() {
         DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(failed)?;
@@ -188,17 +194,62 @@ fn prepare_dir(path: &Path) -> Result<(), OpenError> {
     check_private(dir, &fs::metadata(dir).map_err(failed)?, "700")
 }
 
-fn prepare_file(path: &Path) -> Result<(), OpenError> {
-    let failed = |source| OpenError::Io { path: path.to_owned(), source };
-    match File::options().write(true).create_new(true).mode(0o600).open(path) {
-        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(failed(error)),
-        Ok(_) | Err(_) => {}
+/// Makes a store with nothing in it, which gets its name when it is whole: so a file without
+/// contents is one that lost them.
+fn create(path: &Path, key: &MasterKey) -> Result<(), OpenError> {
+    if wal::path_of(path).exists() {
+        let detail = "it is gone, and its -wal file is not; a start would delete that";
+        return Err(damaged(path, detail.to_owned()));
     }
+    let failed = |source| OpenError::Io { path: path.to_owned(), source };
+    let file = copy::unnamed(path).map_err(failed)?;
+    let mut db = Connection::open(file.path()).map_err(|error| refused(path, error))?;
+    migrate(&mut db, key).map_err(|error| refused(path, error))?;
+    db.close().map_err(|(_, error)| refused(path, error))?;
+    file.as_file().sync_all().map_err(failed)?;
+    match file.persist_noclobber(path) {
+        // Another agent is as quick; one of the two will have it.
+        Err(error) if error.error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        Err(error) => Err(failed(error.error)),
+        Ok(_) => File::open(dir_of(path)).and_then(|dir| dir.sync_all()).map_err(failed),
+    }
+}
+
+fn check_file(path: &Path) -> Result<(), OpenError> {
+    let failed = |source| OpenError::Io { path: path.to_owned(), source };
     let meta = fs::symlink_metadata(path).map_err(failed)?;
     if !meta.is_file() {
         return Err(OpenError::NotAFile { path: path.to_owned() });
     }
-    check_private(path, &meta, "600")
+    check_private(path, &meta, "600")?;
+    if meta.len() == 0 {
+        // SQLite would take it for a new one, and delete its log.
+        return Err(damaged(path, String::from("it is empty")));
+    }
+    Ok(())
+}
+
+/// SQLite takes a log that it cannot read for an empty one, and what it held is lost.
+fn check_wal(path: &Path) -> Result<(), OpenError> {
+    let wal = wal::path_of(path);
+    let failed = |source| OpenError::Io { path: wal.clone(), source };
+    match wal::look_at(&wal).map_err(failed)? {
+        Wal::Readable => Ok(()),
+        Wal::Torn => {
+            let kept = wal::keep(&wal).map_err(failed)?;
+            warn!(
+                wal = %wal.display(),
+                kept = %kept.display(),
+                "the store's log is torn: power failed while it was written, or it is damaged; \
+                 changes after the tear are lost"
+            );
+            Ok(())
+        }
+        Wal::Unreadable => {
+            let detail = "its -wal file is not a log of SQLite; the changes in there are lost";
+            Err(damaged(path, detail.to_owned()))
+        }
+    }
 }
 
 fn check_private(path: &Path, meta: &fs::Metadata, fix: &'static str) -> Result<(), OpenError> {

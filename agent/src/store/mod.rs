@@ -22,6 +22,7 @@ mod schema;
 mod seal;
 mod session;
 mod sqlite;
+mod wal;
 mod wall_clock;
 mod writer;
 

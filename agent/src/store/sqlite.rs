@@ -14,6 +14,7 @@ use egress_core::id::SessionId;
 use futures_util::future::BoxFuture;
 use rusqlite::Connection;
 use tokio::sync::{oneshot, watch};
+use tracing::warn;
 
 use super::catalog::Shelf;
 use super::in_use::{Change, InUseSnapshot};
@@ -84,7 +85,16 @@ impl SqliteStore {
                 return Err(OpenError::NoKey { path, key_path });
             }
             None => MasterKey::load_or_create(key_path)?,
-            Some(key) => key,
+            Some(key) => {
+                if !file::has_a_store(path) {
+                    warn!(
+                        path = %path.display(),
+                        "there is no store, but there is its master key: an empty store is made, \
+                         without gateways, credentials and sessions"
+                    );
+                }
+                key
+            }
         };
         match Self::open(path, key) {
             Err(OpenError::WrongKey { path, sealed_with, given }) => {
@@ -92,7 +102,7 @@ impl SqliteStore {
                 let wrong = OpenError::WrongKey { path: path.clone(), sealed_with, given };
                 let store = Self::open(&path, next.ok_or(wrong)?)?;
                 key_file::promote_next(key_path)?;
-                tracing::warn!("finished a rotation of the store's master key that was cut short");
+                warn!("finished a rotation of the store's master key that was cut short");
                 Ok(store)
             }
             opened => opened,

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use rusqlite::Connection;
 
+use super::wal::{self, Wal};
 use super::*;
 
 fn chmod(path: &Path, mode: u32) {
@@ -123,6 +124,71 @@ async fn a_torn_store_is_refused_and_not_opened_with_a_part_of_its_rows() {
     }
     fs::write(fixture.path(), &whole).unwrap();
     assert_eq!(fixture.open().sessions().await.unwrap().len(), 200);
+}
+
+/// A store whose last changes are in its log alone, as `kill -9` leaves it.
+async fn killed(rows: usize) -> (Fixture, PathBuf, PathBuf) {
+    let living = Fixture::new();
+    let store = living.open();
+    for nth in 0..rows {
+        store.save(&row(&format!("s{nth}"))).await.unwrap();
+    }
+    let dead = living.crashed();
+    let (path, wal) = (dead.path(), wal::path_of(&dead.path()));
+    (dead, path, wal)
+}
+
+#[tokio::test]
+async fn a_store_that_lost_its_contents_is_refused_and_its_log_stays() {
+    let (fixture, path, wal) = killed(20).await;
+    let (whole, log) = (fs::read(&path).unwrap(), fs::read(&wal).unwrap());
+    assert!(log.len() > 4096);
+    let error = refusal(&fixture, |path| fs::write(path, "").unwrap());
+    assert!(matches!(error, OpenError::Damaged { .. }), "{error}");
+    let error = refusal(&fixture, |path| fs::remove_file(path).unwrap());
+    assert!(matches!(error, OpenError::Damaged { .. }), "{error}");
+    assert!(fs::read(&wal).unwrap() == log, "the log is another one");
+    fs::write(&path, whole).unwrap();
+    chmod(&path, 0o600);
+    assert_eq!(fixture.open().sessions().await.unwrap().len(), 20);
+}
+
+#[tokio::test]
+async fn a_store_whose_log_is_garbage_is_refused() {
+    let (fixture, _, wal) = killed(20).await;
+    let log = fs::read(&wal).unwrap();
+    for garbage in [vec![b'x'; log.len()], [&[0; 16], &log[16..]].concat()] {
+        fs::write(&wal, &garbage).unwrap();
+        let error = refusal(&fixture, |_| {});
+        assert!(matches!(error, OpenError::Damaged { .. }), "{error}");
+        assert!(fs::read(&wal).unwrap() == garbage, "the log is another one");
+    }
+    fs::write(&wal, log).unwrap();
+    assert_eq!(fixture.open().sessions().await.unwrap().len(), 20);
+}
+
+#[tokio::test]
+async fn a_log_that_is_torn_is_read_as_far_as_it_goes_and_kept() {
+    let (fixture, _, wal) = killed(20).await;
+    assert_eq!(wal::look_at(&wal).unwrap(), Wal::Readable);
+    let mut log = fs::read(&wal).unwrap();
+    let middle = log.len() / 2;
+    log[middle] ^= 1;
+    fs::write(&wal, &log).unwrap();
+    let sessions = fixture.open().sessions().await.unwrap().len();
+    assert!((1..20).contains(&sessions), "{sessions}");
+    let kept = wal.with_file_name("store.db-wal.torn");
+    assert!(fs::read(kept).unwrap() == log, "another one was kept");
+}
+
+#[tokio::test]
+async fn a_log_that_has_only_begun_loses_nothing() {
+    for begun in [vec![], vec![0x37; 20], vec![0; 8192]] {
+        let fixture = Fixture::new();
+        fixture.open().close().await;
+        fs::write(wal::path_of(&fixture.path()), begun).unwrap();
+        fixture.open();
+    }
 }
 
 #[tokio::test]
