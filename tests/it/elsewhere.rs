@@ -154,7 +154,8 @@ fn certificates_are_exchanged_on_sighup_and_the_agent_goes_on() {
 #[test]
 fn a_check_finds_every_fault_of_the_certificates_files() {
     in_lab(|_| {
-        fs::write("/run/agent.toml", settings()).unwrap();
+        let of_root = "[api]\ngroup = \"0\"\n".to_owned();
+        fs::write("/run/agent.toml", of_root + &settings()).unwrap();
         let check = || {
             let mut command = host_command(PROGRAM);
             let output = command.args(["--config", "/run/agent.toml", "--check"]).output().unwrap();

