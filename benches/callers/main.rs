@@ -32,7 +32,7 @@ fn main() {
     in_lab(|lab| {
         egress_linux::process::raise_nofile_limit().expect("hold many connections");
         let world = World::with(lab, 1, Program::WireguardGo, &greedy::config());
-        world.agent.apply(&greedy::catalog());
+        world.agent.apply(&greedy::catalog(1_000));
         println!("alone:");
         measure(&world, SPELL / 6);
         let greedy = Greedy::start(world.agent.socket());

@@ -22,7 +22,7 @@ fn the_admin_is_heard_and_memory_is_bounded_whatever_others_take() {
         egress_linux::process::raise_nofile_limit().expect("hold many connections");
         let world = World::with(lab, 1, Program::WireguardGo, &greedy::config());
         let agent = &world.agent;
-        agent.apply(&greedy::catalog());
+        agent.apply(&greedy::catalog(200));
         let greedy = Greedy::start(agent.socket());
         let container = Container::named("c-1");
         // How soon is for the benchmark to say, on a machine that has nothing else to do.

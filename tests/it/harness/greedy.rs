@@ -47,8 +47,8 @@ pub fn config() -> String {
 }
 
 /// A catalog whose list is worth taking.
-pub fn catalog() -> Value {
-    let gateways: Vec<_> = (0..1_000)
+pub fn catalog(gateways: usize) -> Value {
+    let gateways: Vec<_> = (0..gateways)
         .map(|n| {
             json!({"name": format!("gateway-{n}"), "provider": "p", "country": "Sweden",
                 "city": "Stockholm", "config": "[Interface]\n[Peer]\nEndpoint = 192.0.2.1:51820\n\
