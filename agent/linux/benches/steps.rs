@@ -35,6 +35,7 @@ fn main() {
     many("nft open", |round| enforce(round, &open));
     many("nft open again", |round| enforce(round, &open));
     many("nft close again", |round| enforce(round, &closed));
+    in_a_row(&closed, &open);
     let count = || nft::counters("egress", ["sealed", "refused"]).unwrap().unwrap();
     many("nft counters", |round| containers[round].run(count).unwrap());
     let devices = many("tun create", |_| device());
@@ -53,6 +54,30 @@ fn main() {
     many("tun close", |_| drop(devices.pop()));
     at_once("moved", moved);
     at_once("made inside", |container| container.run(device).unwrap());
+}
+
+/// Each right after the one before, in one namespace: what the kernel still has to destroy of one
+/// change must not hold up the next.
+fn in_a_row(closed: &Ruleset, open: &Ruleset) {
+    let containers: Vec<Netns> = (0..ROUNDS).map(|_| Netns::create().unwrap()).collect();
+    let steps: [(&str, &(dyn Fn() + Sync)); 5] = [
+        ("nft in a row: close", &|| nft::enforce("egress", closed).unwrap()),
+        ("nft in a row: open", &|| nft::enforce("egress", open).unwrap()),
+        ("nft in a row: open again", &|| nft::enforce("egress", open).unwrap()),
+        ("nft in a row: close again", &|| nft::enforce("egress", closed).unwrap()),
+        ("nft in a row: remove", &|| nft::remove("egress").unwrap()),
+    ];
+    let mut times = vec![Vec::new(); steps.len()];
+    for container in containers {
+        for ((_, step), times) in steps.iter().zip(&mut times) {
+            let begin = Instant::now();
+            container.run(step).unwrap();
+            times.push(begin.elapsed());
+        }
+    }
+    for ((name, _), times) in steps.iter().zip(times) {
+        print(name, times);
+    }
 }
 
 fn open() -> Policy {

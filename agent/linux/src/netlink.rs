@@ -156,6 +156,12 @@ impl Socket {
     }
 }
 
+impl From<Socket> for OwnedFd {
+    fn from(socket: Socket) -> OwnedFd {
+        socket.fd
+    }
+}
+
 /// Puts an answer to the others; true when it was the last.
 fn take<M>(payload: NetlinkPayload<M>, answers: &mut Vec<M>) -> io::Result<bool> {
     match payload {

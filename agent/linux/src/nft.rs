@@ -2,6 +2,7 @@
 
 mod attribute;
 mod batch;
+mod closer;
 mod connection;
 mod enforce;
 mod error;
