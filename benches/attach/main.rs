@@ -3,12 +3,16 @@
 //! Each placement of the tunnel's device (`inside` the container, or `moved` there) and each way of
 //! naming a container (by a process in it, or by path) is measured on a host of its own, against
 //! `wireguard-go`. The machine's load is printed before and after: the figures are worth little
-//! without it.
+//! without it. `cargo bench --bench attach -- [inside|moved] [pid|path]` measures some of them.
+//!
+//! `waiting` is how long the gateway's answer was waited for when all else was done, and `besides`
+//! the attach without that.
 
 #[path = "../../tests/it/harness/mod.rs"]
 #[allow(dead_code, reason = "the tests use the rest")]
 mod harness;
 
+use std::env;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -27,23 +31,34 @@ const ROUNDS: usize = 3;
 /// How a container is named.
 type Naming = (&'static str, fn(&Container) -> NetnsRef);
 
-const NAMINGS: [Naming; 2] = [("by pid", Container::by_pid), ("by path", Container::by_path)];
+const NAMINGS: [Naming; 2] = [("pid", Container::by_pid), ("path", Container::by_path)];
 
 /// A stage's name and where it stands in the timings.
 type Stage = (&'static str, fn(&Timings) -> f64);
 
-const STAGES: [Stage; 6] = [
+const STAGES: [Stage; 8] = [
     ("seal", |timings| timings.seal),
     ("select", |timings| timings.select),
     ("tunnel", |timings| timings.tunnel),
     ("handshake", |timings| timings.handshake),
+    ("waiting", waiting),
     ("open", |timings| timings.open),
+    ("besides", |timings| timings.total - waiting(timings)),
     ("total", |timings| timings.total),
 ];
 
+/// Both begin with the tunnel.
+fn waiting(timings: &Timings) -> f64 {
+    (timings.handshake - timings.tunnel).max(0.0)
+}
+
 fn main() {
-    for placement in PLACEMENTS {
-        for naming in NAMINGS {
+    let words: Vec<String> = env::args().skip(1).filter(|word| !word.starts_with('-')).collect();
+    let wanted = |name: &str, all: [&str; 2]| {
+        words.iter().any(|word| word == name) || !words.iter().any(|word| all.contains(&&**word))
+    };
+    for placement in PLACEMENTS.into_iter().filter(|it| wanted(it, PLACEMENTS)) {
+        for naming in NAMINGS.into_iter().filter(|it| wanted(it.0, NAMINGS.map(|it| it.0))) {
             in_lab(|lab| {
                 let config = format!("[wireguard]\ndevice = \"{placement}\"\n");
                 let world = World::with(lab, ATTACHES, Program::WireguardGo, &config);
@@ -60,11 +75,11 @@ fn measure(world: &World<'_>, placement: &str, (way, name): Naming) {
         containers.iter().map(|it| (it.namespace().name().to_owned(), name(it))).collect();
     say_load();
     let (wall, sessions) = one_after_another(world, &named);
-    report(&format!("{placement}, {way}, one after another"), wall, &sessions);
+    report(&format!("{placement}, by {way}, one after another"), wall, &sessions);
     detach(world, &sessions);
     for _ in 0..ROUNDS {
         let (wall, sessions) = at_once(world, &named);
-        report(&format!("{placement}, {way}, at once"), wall, &sessions);
+        report(&format!("{placement}, by {way}, at once"), wall, &sessions);
         detach(world, &sessions);
     }
     say_load();
