@@ -15,7 +15,7 @@ use crate::harness::wireguard_peer::Program;
 use crate::harness::world::{World, request, session_id};
 
 /// "After those namespaces are gone it is 0 within a second."
-const REAP: Duration = Duration::from_secs(1);
+pub const REAP: Duration = Duration::from_secs(1);
 const LIMIT: Duration = Duration::from_secs(10);
 const CROWD: u16 = 100;
 

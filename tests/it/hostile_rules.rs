@@ -178,7 +178,7 @@ impl<'a> Outside<'a> {
     }
 }
 
-fn nft(container: &Namespace, script: &str) {
+pub fn nft(container: &Namespace, script: &str) {
     let mut nft = container.command("nft");
     let nft = nft.args(["-f", "-"]).stdin(Stdio::piped()).stderr(Stdio::piped());
     let mut nft = nft.spawn().expect("start nft");

@@ -43,3 +43,4 @@ mod shutdown;
 mod survival;
 mod telling;
 mod traffic;
+mod unsealing;

@@ -38,7 +38,9 @@ use crate::control::tls::Keeper;
 use crate::metrics::Metrics;
 use crate::readiness::{Part, Readiness};
 use crate::report::Reporter;
-use crate::session::{Deaths, Ends, HealthBoard, Manager, Rejected, Shell, sweep};
+use crate::session::{
+    Deaths, Ends, HealthBoard, Manager, Rejected, SealedContainers, Shell, forget_ended, sweep,
+};
 use crate::store::{SqliteStore, Store};
 use crate::tunnel::dataplane::{Dataplane, Launch};
 use crate::tunnel::device::Devices;
@@ -168,6 +170,7 @@ async fn shell(
         deaths: Deaths::start(config.sessions.netns_roots.clone())
             .context("watch for the ends of namespaces")?,
         ends: Arc::new(Ends::new(config.run_dir.join("private/ended"))),
+        sealed: SealedContainers::new(config.run_dir.join("private/sealed")),
         boot_id,
         work: Semaphore::new(config.sessions.concurrency),
     })
@@ -202,6 +205,7 @@ impl Serving {
         let (ends, manager) = (Arc::clone(&host.manager.shell().ends), host.manager.clone());
         let end_others = move |rows| manager.end_without_drivers(rows);
         tasks.spawn(sweep(host.store.clone(), ends, end_others, cancel.clone()));
+        tasks.spawn(forget_ended(Arc::clone(host.manager.shell()), cancel.clone()));
         if let Some(reporter) = reporter {
             tasks.spawn(reporter.run(cancel.clone()));
         }

@@ -34,7 +34,7 @@ pub trait Agent: Send + Sync + 'static {
     fn status(&self) -> impl Future<Output = Result<StatusView, Refusal>> + Send;
 
     /// Ends a session and says how it stood at the end. The container stays sealed unless
-    /// `release`. Carried through like [`Agent::attach`].
+    /// `release`, which also finds the container of a session that has ended. Carried through like [`Agent::attach`].
     fn detach(
         &self,
         id: SessionId,

@@ -163,9 +163,11 @@ fn description(call: Call) -> Option<&'static str> {
              within `deadline_ms`. The same id and request again finds the running session. \
              Hanging up does not cancel it: what was begun ends as a session or a refusal.",
         ),
-        Call::Detach => {
-            Some("The container stays sealed unless `release=true`. Hanging up does not cancel it.")
-        }
+        Call::Detach => Some(
+            "The container stays sealed unless `release=true`. With that, a session that has ended \
+             is found too, as long as its container lives: the seal that it left is taken off, once \
+             or again. Hanging up does not cancel it.",
+        ),
         Call::Events => Some(
             "Server-sent events. Send the last id back as `Last-Event-ID` to go on after it; 1,024 \
              events are kept, and a `reset` stands for those that are not. A silent stream sends a \

@@ -11,7 +11,8 @@ use utoipa::IntoParams;
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub(super) struct DetachQuery {
-    /// Take the seal away too: the namespace is then as it was before the attach.
+    /// Take the seal away too: the namespace is then as it was before the attach. Also the seal that
+    /// a session has left which has ended.
     #[serde(default, deserialize_with = "flag")]
     #[param(value_type = bool, default = false)]
     pub release: bool,

@@ -52,6 +52,15 @@ const ATTACH: &[Code] = &[
     Code::Detached,
     Code::Cut,
 ];
+/// Whatever may keep a session from its end, or one that has ended from the release of its container.
+const DETACH: &[Code] = &[
+    Code::NoSuchSession,
+    Code::NetnsGone,
+    Code::NetnsInUse,
+    Code::SealFailed,
+    Code::ShuttingDown,
+    Code::Internal,
+];
 
 impl Call {
     /// Every code that a refusal of the call may have.
@@ -59,7 +68,7 @@ impl Call {
         let own: &[&[Code]] = match self {
             Self::Attach => &[BODY, WRITE, ATTACH],
             Self::Session => &[&[Code::NoSuchSession]],
-            Self::Detach => &[&[Code::NoSuchSession, Code::ShuttingDown, Code::Internal]],
+            Self::Detach => &[DETACH],
             Self::ResolveGateway => &[&[Code::NoSuchGateway, Code::AmbiguousGateway]],
             Self::Traffic => &[&[Code::DataplaneUnavailable]],
             Self::Apply => &[BODY, WRITE],

@@ -89,7 +89,8 @@ pub enum Command {
     Detach {
         /// The session's id
         session: SessionId,
-        /// Take the seal away too: the namespace is then as it was before the attach
+        /// Take the seal away too, also of a session that has ended: the namespace is then as it was
+        /// before the attach
         #[arg(long)]
         release: bool,
     },

@@ -8,19 +8,18 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::io;
-use std::os::unix::fs::DirBuilderExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use egress_core::id::SessionId;
 use serde::{Deserialize, Serialize};
-use tempfile::NamedTempFile;
 use tokio::sync::{self, Notify};
 use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 use tracing::{debug, info, warn};
 
+use super::notes;
 use crate::store::{SessionRow, Store, StoreError};
 use crate::telemetry::chain;
 
@@ -133,7 +132,7 @@ impl Ends {
     /// Ends that a former life of the agent could not write.
     pub async fn left_behind(&self) -> BTreeMap<SessionId, End> {
         let dir = self.dir.clone();
-        let read = spawn_blocking(move || read_all(&dir)).await;
+        let read = spawn_blocking(move || notes::read_all::<End>(&dir)).await;
         let ends = read.unwrap_or_default();
         ends.into_iter().map(|end| (end.session_id.clone(), end)).collect()
     }
@@ -187,7 +186,7 @@ impl Ends {
             return;
         }
         let (dir, end) = (self.dir.clone(), left.end.clone());
-        let kept = spawn_blocking(move || keep(&dir, &end)).await;
+        let kept = spawn_blocking(move || notes::write(&dir, end.session_id.as_str(), &end)).await;
         match kept.unwrap_or_else(|error| Err(io::Error::other(error))) {
             Ok(()) => left.in_file = true,
             Err(error) => {
@@ -204,33 +203,6 @@ impl Ends {
     fn pending(&self) -> MutexGuard<'_, BTreeMap<SessionId, Slot>> {
         self.pending.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-fn keep(dir: &Path, end: &End) -> io::Result<()> {
-    match fs::DirBuilder::new().mode(0o700).create(dir) {
-        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
-        Ok(()) | Err(_) => {}
-    }
-    // Never half of it under its name.
-    let mut file = NamedTempFile::new_in(dir)?;
-    serde_json::to_writer(&mut file, end)?;
-    file.persist(dir.join(end.session_id.as_str()))?;
-    Ok(())
-}
-
-fn read_all(dir: &Path) -> Vec<End> {
-    let entries = fs::read_dir(dir).into_iter().flatten().flatten();
-    entries.filter_map(|entry| read(&entry.path())).collect()
-}
-
-/// An end, or nothing where its writer was killed before the file had its name.
-fn read(path: &Path) -> Option<End> {
-    let end = fs::read(path).ok().and_then(|text| serde_json::from_slice(&text).ok());
-    if end.is_none() {
-        // It is looked at again after the next start.
-        let _ = fs::remove_file(path);
-    }
-    end
 }
 
 #[cfg(test)]

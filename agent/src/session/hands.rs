@@ -42,6 +42,8 @@ pub struct Hands {
     pub kept_as: Option<SessionState>,
     /// Changes of the container's ruleset.
     pub seal: Turn,
+    /// Whether the container is sealed, open or closed; `None` until something was done to it.
+    pub sealed: Option<bool>,
     /// The next tunnel is made of what the catalog has then, with a lease for that.
     pub renew: bool,
     /// Where the data plane's news of the tunnel goes.
@@ -65,7 +67,10 @@ impl Hands {
         news_tx: mpsc::Sender<News>,
     ) -> Self {
         let challenge = row.request.challenge_response.take();
+        let sealed = (row.state != SessionState::Connecting).then_some(true);
         Self {
+            seal: shell.sealed.turn(row.netns.cookie),
+            sealed,
             shell,
             row,
             gateway,
@@ -76,7 +81,6 @@ impl Hands {
             cool_for: Duration::ZERO,
             unreleased: None,
             kept_as: None,
-            seal: Turn::default(),
             renew: false,
             news_tx,
             client: None,

@@ -1,5 +1,6 @@
 //! Owns all sessions: who has which id, which namespace, which driver.
 
+mod detach;
 mod row;
 
 use std::collections::BTreeMap;
@@ -291,25 +292,6 @@ impl Manager {
         self.sessions().insert(id.clone(), entry);
         let driver = Driver::new(shell, machine, row, gateway, commands_rx, status_tx);
         self.spawn(id, lifeline, driver.run());
-    }
-
-    /// Ends a session.
-    pub async fn detach(&self, id: &SessionId, release: bool) -> Result<SessionView, Refusal> {
-        let lifeline = self.lifeline(id)?;
-        let view = self.end(id, &lifeline, release).await.view;
-        if view.state != SessionState::Closed && self.0.stopping.is_cancelled() {
-            let detail = format!(
-                "the agent is going down, and session {id} stands: detach it when it is back"
-            );
-            return Err(Refusal::new(Code::ShuttingDown, detail));
-        }
-        Ok(view)
-    }
-
-    async fn end(&self, id: &SessionId, lifeline: &Lifeline, release: bool) -> Status {
-        let status = lifeline.detach(release).await;
-        self.forget_over(id, lifeline);
-        status
     }
 
     /// One session.

@@ -20,8 +20,9 @@ use super::emptiness::ways_out;
 use super::ends::End;
 use super::hands::release_delay;
 use super::manager::Manager;
-use super::seal::Turn;
+use super::sealed::{Former, Left};
 use super::shell::Shell;
+use super::view::view;
 use super::{container, seal};
 use crate::store::{SessionRow, StoreError};
 use crate::telemetry::chain;
@@ -44,6 +45,7 @@ impl Manager {
         let mut left: BTreeMap<TunnelId, Remains> = BTreeMap::new();
         left.extend(found.carried.iter().map(|tunnel| (*tunnel, Remains::Tunnel)));
         left.extend(found.kept.iter().map(|tunnel| (*tunnel, Remains::Device)));
+        shell.sealed.restore(&shell.boot_id).await;
         let ended = shell.ends.left_behind().await;
         let rows = shell.store.sessions().await?;
         for end in ended.values().filter(|end| !rows.iter().any(|row| end.is_of(row))) {
@@ -96,9 +98,13 @@ impl Manager {
             }
             // Its launcher never had an answer, or asked for the end.
             (SessionState::Connecting | SessionState::Disconnecting | SessionState::Closed, _) => {
-                if let Err(error) = seal::close(netns, &Turn::default()).await {
+                let turn = shell.sealed.turn(seed);
+                if let Err(error) = seal::close(netns, &turn).await {
                     warn!(session = %row.id(), error = %chain(&error), "not sealed");
                 }
+                let ended = SessionRow { state: SessionState::Closed, ..row.clone() };
+                let former = Former::of(&row, view(&ended, None, None));
+                shell.sealed.add(Left { former, sealed: true, turn }).await;
                 release(shell, &row, tunnel).await;
             }
         }

@@ -9,7 +9,7 @@ use egress_core::firewall::{Opening, Policy, TABLE};
 use egress_linux::netns::{EnterError, Netns};
 use egress_linux::nft::{self, NftError};
 use egress_linux::tun;
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, OwnedMutexGuard};
 use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 
@@ -20,10 +20,21 @@ use crate::tunnel::device::DeviceError;
 /// the kernel busy; it may still come about afterwards.
 const PATIENCE: Duration = Duration::from_secs(15);
 
+/// A turn that has come.
+pub type Held = OwnedMutexGuard<()>;
+
 /// Has the changes of a container's ruleset done in the order in which they were asked for. One whose
 /// caller has given up is done before the next: what stands at last is what was asked for last.
-#[derive(Default)]
+/// Clones are the same.
+#[derive(Debug, Clone, Default)]
 pub struct Turn(Arc<Mutex<()>>);
+
+impl Turn {
+    /// Waits for the turn of one change.
+    pub async fn take(&self) -> Held {
+        Arc::clone(&self.0).lock_owned().await
+    }
+}
 
 /// Why a policy does not stand, as far as is known.
 #[derive(Debug, thiserror::Error)]
@@ -72,7 +83,7 @@ impl SealError {
 
 /// Closes the container, and reads back that it is.
 pub async fn close(netns: Arc<Netns>, turn: &Turn) -> Result<(), SealError> {
-    inside(netns, turn, || Ok(nft::enforce(TABLE, &Policy::Closed.ruleset())?)).await
+    inside(netns, turn.take(), || Ok(nft::enforce(TABLE, &Policy::Closed.ruleset())?)).await
 }
 
 /// Opens the container for this device of a tunnel, and reads back that it is open for nothing else.
@@ -87,13 +98,22 @@ pub async fn open(
         let index = tun::index(device).map_err(|it| SealError::Device(DeviceError::Lost(it)))?;
         Ok(nft::enforce(TABLE, &Policy::Open(opening(index)).ruleset())?)
     };
-    inside(netns, turn, open).await
+    inside(netns, turn.take(), open).await
 }
 
 /// Takes the ruleset away, and looks that it is gone: the container is the launcher's again. None is
 /// fine.
 pub async fn release(netns: Arc<Netns>, turn: &Turn) -> Result<(), SealError> {
-    inside(netns, turn, || Ok(nft::remove(TABLE)?)).await
+    inside(netns, turn.take(), remove).await
+}
+
+/// The same in a turn that has come.
+pub async fn release_held(netns: Arc<Netns>, held: Held) -> Result<(), SealError> {
+    inside(netns, async { held }, remove).await
+}
+
+fn remove() -> Result<(), SealError> {
+    Ok(nft::remove(TABLE)?)
 }
 
 /// Whether there is no ruleset of ours. What cannot be read may be there.
@@ -104,10 +124,9 @@ pub async fn is_gone(netns: Arc<Netns>) -> bool {
 
 async fn inside(
     netns: Arc<Netns>,
-    turn: &Turn,
+    turn: impl Future<Output = Held>,
     work: impl FnOnce() -> Result<(), SealError> + Send + 'static,
 ) -> Result<(), SealError> {
-    let turn = Arc::clone(&turn.0).lock_owned();
     let done = async {
         let turn = turn.await;
         let work = move || {
@@ -134,7 +153,7 @@ mod tests {
         let (go_tx, go_rx) = mpsc::channel();
         let (begun_tx, begun_rx) = tokio::sync::oneshot::channel();
         let opens_tx = done_tx.clone();
-        let open = inside(Arc::clone(&netns), &turn, move || {
+        let open = inside(Arc::clone(&netns), turn.take(), move || {
             begun_tx.send(()).unwrap();
             go_rx.recv().unwrap();
             opens_tx.send("open").unwrap();
@@ -144,7 +163,7 @@ mod tests {
             _ = open => unreachable!("it waits to be told"),
             begun = begun_rx => begun.unwrap(),
         }
-        let close = inside(netns, &turn, move || {
+        let close = inside(netns, turn.take(), move || {
             done_tx.send("close").unwrap();
             Ok(())
         });

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tokio::sync::Semaphore;
 
-use super::{Deaths, Ends, HealthBoard, Rejected};
+use super::{Deaths, Ends, HealthBoard, Rejected, SealedContainers};
 use crate::config;
 use crate::control::events::Events;
 use crate::metrics::Metrics;
@@ -42,8 +42,10 @@ pub struct Shell {
     pub deaths: Deaths,
     /// Ends that the store has not taken yet.
     pub ends: Arc<Ends>,
+    /// Containers that former sessions left sealed.
+    pub sealed: SealedContainers,
     /// This boot of the machine.
     pub boot_id: String,
-    /// Bounds the rulesets that are applied at one time: each is a process of its own.
+    /// Bounds the rulesets that are applied at one time.
     pub work: Semaphore,
 }

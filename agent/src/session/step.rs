@@ -110,6 +110,9 @@ async fn close(hands: &mut Hands) -> Result<(), Mishap> {
     let _turn = hands.shell.work.acquire().await;
     let closed = seal::close(netns, &hands.seal).await;
     hands.timings.seal += milliseconds(started);
+    if closed.as_ref().map_or_else(SealError::is_unclear, |()| true) {
+        hands.sealed = Some(true);
+    }
     closed.map_err(Mishap::from)
 }
 
@@ -259,7 +262,9 @@ async fn release(hands: &mut Hands) -> Result<(), Refusal> {
 
 async fn unseal(hands: &mut Hands) -> Result<(), Refusal> {
     let netns = namespace(hands).await?;
-    seal::release(netns, &hands.seal).await.map_err(|error| Refusal::from(error.reason()))
+    seal::release(netns, &hands.seal).await.map_err(|error| Refusal::from(error.reason()))?;
+    hands.sealed = Some(false);
+    Ok(())
 }
 
 async fn namespace(hands: &Hands) -> Result<Arc<Netns>, Refusal> {

@@ -2,12 +2,15 @@
 
 use std::time::{Duration, Instant};
 
-use egress_core::api::SessionState;
+use egress_core::api::{Code, SessionState};
 use tokio::time::timeout;
 use tracing::warn;
 
 use super::Driver;
 use crate::session::ends::{End, PATIENCE};
+use crate::session::hands::Hands;
+use crate::session::sealed::{Former, Left};
+use crate::session::view::view;
 use crate::store::StoreError;
 use crate::telemetry::chain;
 
@@ -53,6 +56,7 @@ impl Driver {
     pub(super) async fn leave_nothing(&mut self) {
         self.hands.shell.deaths.forget(self.hands.row.netns.cookie);
         self.hands.shell.metrics.forget(self.hands.row.id());
+        self.leave_container().await;
         let (ends, store) = (&self.hands.shell.ends, &*self.hands.shell.store);
         let end = End { lease: self.hands.unreleased, ..End::of(&self.hands.row) };
         if let Err(error) = ends.write(store, end).await {
@@ -63,6 +67,20 @@ impl Driver {
                 "the session's {what} could not be taken out of the store ({error}): the agent \
                  tries again until they are, and the session has ended all the same"
             ));
+        }
+    }
+
+    /// What is sealed can be released later.
+    async fn leave_container(&self) {
+        let Hands { row, shell, gateway, seal, sealed, .. } = &self.hands;
+        let gone = row.reason.as_ref().is_some_and(|reason| reason.code == Code::NetnsGone);
+        match *sealed {
+            Some(_) if gone => shell.sealed.forget(row.netns.cookie).await,
+            Some(sealed) => {
+                let former = Former::of(row, view(row, gateway.as_ref(), None));
+                shell.sealed.add(Left { former, sealed, turn: seal.clone() }).await;
+            }
+            None => {}
         }
     }
 }
