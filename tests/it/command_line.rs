@@ -2,35 +2,19 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
-use std::process::Output;
 use std::thread;
 use std::time::Duration;
 
 use serde_json::{Value, json};
 
 use crate::harness::agent::Agent;
+use crate::harness::egressctl::{PROGRAM, egressctl, says};
 use crate::harness::keys::KeyPair;
 use crate::harness::lab::{SERVER_V4, in_lab};
 use crate::harness::namespace::host_command;
 use crate::harness::verdict::Canary;
 use crate::harness::wait;
 use crate::harness::world::{GROUP, World, gateway_id};
-
-const PROGRAM: &str = env!("CARGO_BIN_EXE_egressctl");
-
-fn egressctl(arguments: &[&str]) -> Output {
-    host_command(PROGRAM).args(arguments).output().expect("run egressctl")
-}
-
-/// Runs it, wants this exit code, and gives all that it said.
-#[track_caller]
-fn says(arguments: &[&str], code: i32) -> String {
-    let output = egressctl(arguments);
-    let said = [output.stdout.as_slice(), output.stderr.as_slice()].concat();
-    let said = String::from_utf8(said).expect("egressctl speaks UTF-8");
-    assert_eq!(output.status.code(), Some(code), "egressctl {}:\n{said}", arguments.join(" "));
-    said
-}
 
 #[test]
 fn a_checked_and_imported_file_is_a_way_out_for_a_command() {

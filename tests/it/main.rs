@@ -23,6 +23,7 @@ mod harness;
 mod histories;
 mod host_needs;
 mod hostile_rules;
+mod imports;
 mod keeping;
 mod leaks;
 mod limits;

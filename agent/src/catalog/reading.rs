@@ -26,28 +26,46 @@ impl Content {
 
 /// Reads a whole text; an error is a sentence that says what to do.
 pub(crate) fn read(path: &Path) -> Result<Content, String> {
-    let (bytes, mode) = read_bytes(path)?;
-    let text = std::str::from_utf8(&bytes).map_err(|_| String::from("not UTF-8 text"))?;
-    Ok(Content { text: Secret::new(text.to_owned()), mode })
+    let (bytes, mode) = read_file(open(path)?)?;
+    Ok(Content { text: text(&bytes)?, mode })
 }
 
-fn read_bytes(path: &Path) -> Result<(Zeroizing<Vec<u8>>, u32), String> {
+/// The text that a file's bytes are.
+pub(super) fn text(bytes: &[u8]) -> Result<Secret<String>, String> {
+    let text = std::str::from_utf8(bytes).map_err(|_| String::from("not UTF-8 text"))?;
+    Ok(Secret::new(text.to_owned()))
+}
+
+fn open(path: &Path) -> Result<File, String> {
     // Opening a FIFO would wait for its writer.
     let flags = OFlags::NONBLOCK.bits().cast_signed();
     let file = File::options().read(true).custom_flags(flags).open(path);
-    read_file(file.map_err(|error| unreadable(&error))?)
+    file.map_err(|error| unreadable(&error))
 }
 
 /// Reads a whole file, text or not, and its permission bits.
 pub(super) fn read_file(file: File) -> Result<(Zeroizing<Vec<u8>>, u32), String> {
+    read_at_most(file, BODY_MAX, "the agent takes no more at a time")
+}
+
+/// Reads a whole file that is larger than others may be.
+pub(super) fn read_large(
+    path: &Path,
+    most: usize,
+    why: &str,
+) -> Result<Zeroizing<Vec<u8>>, String> {
+    read_at_most(open(path)?, most, why).map(|(bytes, _)| bytes)
+}
+
+fn read_at_most(file: File, most: usize, why: &str) -> Result<(Zeroizing<Vec<u8>>, u32), String> {
     let meta = file.metadata().map_err(|error| unreadable(&error))?;
     if !meta.is_file() {
         return Err(String::from("not a regular file"));
     }
     let mut bytes = Zeroizing::new(Vec::new());
-    file.take(BODY_MAX as u64 + 1).read_to_end(&mut bytes).map_err(|error| unreadable(&error))?;
-    if bytes.len() > BODY_MAX {
-        return Err(format!("over {BODY_MAX} bytes: the agent takes no more at a time"));
+    file.take(most as u64 + 1).read_to_end(&mut bytes).map_err(|error| unreadable(&error))?;
+    if bytes.len() > most {
+        return Err(format!("over {most} bytes: {why}"));
     }
     Ok((bytes, meta.mode() & 0o7777))
 }

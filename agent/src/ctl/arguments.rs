@@ -7,13 +7,13 @@ use std::time::Duration;
 use clap::{Args, CommandFactory as _, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use egress_core::api::OnSessions;
-use egress_core::catalog::{OnHooks, Owner};
 use egress_core::id::SessionId;
 
 use super::elsewhere::Elsewhere;
 use super::filters::{Events, SessionFilter, Sessions};
+use super::import_arguments::{Import, RuleArguments};
 use super::record_arguments::RecordCommand;
-use super::subject::{SubjectArguments, owner};
+use super::subject::SubjectArguments;
 
 /// Where the agent listens unless `agent.toml` says otherwise.
 const SOCKET: &str = "/run/egress-agent/agent.sock";
@@ -128,7 +128,7 @@ pub enum Command {
     /// Workspaces: what is launched
     #[command(subcommand)]
     Workspace(RecordCommand),
-    /// Make a provider, gateway, credential and mapping of a wg-quick or .ovpn file
+    /// Make a provider, gateways, credentials and a mapping of wg-quick or .ovpn files
     Import(Import),
     /// What plugin services do
     #[command(subcommand)]
@@ -320,52 +320,6 @@ pub struct Push {
     /// Say what would change, and change nothing
     #[arg(long)]
     pub dry_run: bool,
-}
-
-#[derive(Debug, Args)]
-pub struct Import {
-    /// A wg-quick file with the client's own key, or an .ovpn file (`*.ovpn`); files that lie
-    /// beside that and are named in it are put into it
-    pub file: PathBuf,
-    /// For an .ovpn file: two lines, name and password, in a file of mode 0600 or on standard
-    /// input (-); else asked for at the terminal
-    #[arg(long, value_name = "FILE|-")]
-    pub login: Option<PathBuf>,
-    /// What provider, gateway and credential are called; else the file's name
-    #[arg(long)]
-    pub name: Option<String>,
-    /// Who may use it: user:NAME, group:NAME or workspace:NAME; else user:$USER
-    #[arg(long, value_parser = owner, value_name = "KIND:NAME")]
-    pub owner: Option<Owner>,
-    /// For the launch menu
-    #[arg(long, default_value_t, hide_default_value = true)]
-    pub country: String,
-    /// For the launch menu
-    #[arg(long, default_value_t, hide_default_value = true)]
-    pub city: String,
-    #[command(flatten)]
-    pub rules: RuleArguments,
-    /// Say what would change, and change nothing
-    #[arg(long)]
-    pub dry_run: bool,
-}
-
-#[derive(Debug, Clone, Copy, Args)]
-pub struct RuleArguments {
-    /// Take a config without a default route; what is not in it is blocked
-    #[arg(long)]
-    pub split: bool,
-    /// Ignore commands in the file in place of refusing it
-    #[arg(long)]
-    pub drop_hooks: bool,
-}
-
-impl RuleArguments {
-    /// What the parser is to take.
-    pub fn rules(self) -> egress_core::wireguard::Rules {
-        let on_hooks = if self.drop_hooks { OnHooks::Drop } else { OnHooks::Refuse };
-        egress_core::wireguard::Rules { split: self.split, on_hooks }
-    }
 }
 
 #[derive(Debug, Args)]

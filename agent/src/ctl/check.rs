@@ -47,14 +47,15 @@ fn judge(check: &Check) -> Result<Verdict, Faults> {
         let (holds, findings) = check_records(&check.file)?;
         return Ok(Verdict { file, holds, accepted: Vec::new(), findings });
     }
-    let Reading { accepted, outcome } = import::read(&OnDisk(&check.file), check.rules.rules());
+    let Reading { accepted, outcome } =
+        import::read(&OnDisk(check.file.clone()), check.rules.rules());
     let (read, findings) = outcome?;
     Ok(Verdict { file, holds: read.summary(), accepted, findings })
 }
 
 /// Whether it is an apply file or a directory of them.
 fn is_of_records(path: &Path) -> bool {
-    let file = OnDisk(path);
+    let file = OnDisk(path.to_owned());
     let looks_like_one = || {
         let text = reading::read(path);
         text.is_ok_and(|content| kind(content.text.expose(), file.ending()).is_none())
@@ -82,8 +83,8 @@ fn check_records(path: &Path) -> Checked<String> {
 mod tests {
     use std::fs;
 
-    use super::super::arguments::RuleArguments;
     use super::super::findings;
+    use super::super::import_arguments::RuleArguments;
     use super::*;
 
     const CA: &str = include_str!("../../core/tests/openvpn/pki/ca.crt");
@@ -183,7 +184,7 @@ mod tests {
             fs::write(&file, text).unwrap();
             fs::write(dir.path().join("ca.crt"), CA).unwrap();
             let rules = RuleArguments { split: false, drop_hooks: false };
-            let imported = import::read(&OnDisk(&file), rules.rules()).outcome;
+            let imported = import::read(&OnDisk(file.clone()), rules.rules()).outcome;
             let checked = judge(&Check { file, rules }).map(|verdict| verdict.findings);
             assert_eq!(checked, imported.map(|(_, found)| found), "{name}");
         }

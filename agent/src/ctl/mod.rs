@@ -3,6 +3,7 @@
 //! Exit codes: 0 done, 1 refused, 64 used wrongly, 69 no agent; `exec` has its command's own, and
 //! 125 for its own failures, 126 and 127 where its command cannot be run.
 
+mod apply;
 mod arguments;
 mod ask;
 mod caller;
@@ -10,9 +11,10 @@ mod check;
 mod elsewhere;
 mod event_lines;
 mod failure;
-mod files;
 mod filters;
 mod findings;
+mod import;
+mod import_arguments;
 mod inside;
 mod login;
 mod manual;
@@ -108,7 +110,7 @@ fn carry_out(arguments: Arguments, screen: Screen) -> Result<ExitCode, Failure> 
         Command::Connections => wait(ask::connections(&client, screen)),
         Command::Top(top) => wait(top::top(&client, &top, screen)),
         Command::Events(events) => wait(ask::events(&client, &events, screen)),
-        Command::Apply(apply) => wait(files::apply(&client, &apply, screen)),
+        Command::Apply(apply) => wait(apply::apply(&client, &apply, screen)),
         Command::Plugin(arguments::Plugin::Push(push)) => {
             wait(plugin::push(&client, &push, screen))
         }
@@ -127,7 +129,7 @@ fn carry_out(arguments: Arguments, screen: Screen) -> Result<ExitCode, Failure> 
         Command::Workspace(command) => {
             wait(records::carry_out(&client, RecordKind::Workspace, command, screen))
         }
-        Command::Import(import) => wait(files::import(&client, &import, screen)),
+        Command::Import(import) => wait(import::import(&client, &import, screen)),
         Command::Store(store) => wait(store::store(&client, &store, screen)),
     };
     done.map(|()| ExitCode::SUCCESS)

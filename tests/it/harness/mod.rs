@@ -7,6 +7,7 @@ pub mod container;
 pub mod crowd;
 pub mod dataplane_peer;
 pub mod dns;
+pub mod egressctl;
 pub mod elsewhere;
 pub mod ending;
 pub mod engine;

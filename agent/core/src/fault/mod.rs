@@ -75,10 +75,10 @@ impl Finding {
         self.severity == Severity::Fault
     }
 
-    /// The same finding, in this file.
+    /// The same finding, in this file. The name is shown without control characters.
     #[must_use]
     pub fn in_file(mut self, file: impl Into<String>) -> Self {
-        self.file = Some(file.into());
+        self.file = Some(printable(file.into().chars()));
         self
     }
 
@@ -98,10 +98,8 @@ impl Finding {
 
     /// Says what the caller calls the entry: the beginning of it, without control characters.
     pub(crate) fn set_external_id(&mut self, external_id: Option<&str>) {
-        self.external_id = external_id.map(|text| {
-            let shown = text.chars().take(EXTERNAL_ID_SHOWN);
-            shown.map(|c| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c }).collect()
-        });
+        let shown = |text: &str| printable(text.chars().take(EXTERNAL_ID_SHOWN));
+        self.external_id = external_id.map(shown);
     }
 
     /// The entry that the field is of: `gateway[3]` for `gateway[3].config`.
@@ -109,6 +107,10 @@ impl Finding {
         let field = self.field.as_ref()?;
         Some(&field[..=field.find(']')?])
     }
+}
+
+fn printable(text: impl Iterator<Item = char>) -> String {
+    text.map(|c| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c }).collect()
 }
 
 impl fmt::Display for Finding {

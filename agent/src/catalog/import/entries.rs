@@ -73,6 +73,11 @@ pub(super) fn credential(provider: &str, name: &str, owner: &Owner) -> Credentia
     }
 }
 
+/// A text that removes what there was.
+pub(super) fn empty() -> Text {
+    Text::Inline(Secret::new(String::new()))
+}
+
 pub(super) fn base64_of(key: &Secret<[u8; 32]>) -> Text {
     Text::Inline(Secret::new(STANDARD.encode(key.expose())))
 }

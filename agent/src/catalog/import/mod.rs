@@ -1,9 +1,14 @@
 //! Providers' files, wg-quick and `.ovpn`, as `check` and `import` read them, and the apply
 //! documents that they become.
 
+mod archive;
 mod entries;
+mod existing;
+mod found;
 pub mod kind;
+mod many;
 mod openvpn;
+mod place;
 mod source;
 #[cfg(test)]
 mod tests;
@@ -15,8 +20,12 @@ use egress_core::openvpn::{Accepted, Login};
 use egress_core::secret::Secret;
 use egress_core::wireguard::Rules;
 
+pub use self::existing::Existing;
+pub use self::found::{Found, find};
 use self::kind::{Kind, kind};
+pub use self::many::{Batch, Refused, Target};
 use self::openvpn::OpenvpnFile;
+pub use self::place::{Place, place};
 pub use self::source::{OnDisk, Source};
 use self::wireguard::WireguardFile;
 
@@ -95,6 +104,29 @@ impl ProviderFile {
         }
     }
 
+    /// The kind of its gateway's provider.
+    pub fn kind(&self) -> ProviderType {
+        match self {
+            Self::Wireguard(_) => ProviderType::Wireguard,
+            Self::Openvpn(_) => ProviderType::Openvpn,
+        }
+    }
+
+    fn wireguard(&self) -> Option<&WireguardFile> {
+        match self {
+            Self::Wireguard(file) => Some(file),
+            Self::Openvpn(_) => None,
+        }
+    }
+
+    /// The gateway's text; with `keeps_preshared_keys` those are in it.
+    fn gateway_text(&self, keeps_preshared_keys: bool) -> String {
+        match self {
+            Self::Wireguard(file) => file.gateway_text(keeps_preshared_keys),
+            Self::Openvpn(file) => file.gateway_text(),
+        }
+    }
+
     /// What it holds, in words.
     pub fn summary(&self) -> String {
         let (count, what) = match self {
@@ -107,10 +139,6 @@ impl ProviderFile {
     /// A provider, a gateway, a mapping and a credential of this name. Where its server wants no
     /// login that is empty.
     pub fn document(&self, name: &str, login: Option<Login>, import: &Import) -> Document {
-        let (kind, text) = match self {
-            Self::Wireguard(file) => (ProviderType::Wireguard, file.gateway_text()),
-            Self::Openvpn(file) => (ProviderType::Openvpn, file.gateway_text()),
-        };
         let credential = match self {
             Self::Wireguard(file) => file.credential(name, name, import),
             Self::Openvpn(_) => {
@@ -119,8 +147,8 @@ impl ProviderFile {
         };
         let mut document = Document::default();
         document.source = Some(format!("import {name}"));
-        document.providers.push(entries::provider(name, kind, import.rules));
-        document.gateways.push(entries::gateway(name, name, text));
+        document.providers.push(entries::provider(name, self.kind(), import.rules));
+        document.gateways.push(entries::gateway(name, name, self.gateway_text(false)));
         document.mappings.push(entries::mapping(name, &import.owner));
         document.credentials.push(credential);
         document

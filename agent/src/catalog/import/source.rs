@@ -1,6 +1,7 @@
 //! A provider's file, wherever it lies, and the files beside it.
 
 use std::fs::File;
+use std::os::fd::OwnedFd;
 use std::path::{Component, Path, PathBuf};
 
 use egress_core::secret::Secret;
@@ -29,9 +30,9 @@ pub trait Source {
 }
 
 /// A file on disk.
-pub struct OnDisk<'a>(pub &'a Path);
+pub struct OnDisk(pub PathBuf);
 
-impl Source for OnDisk<'_> {
+impl Source for OnDisk {
     fn name(&self) -> String {
         self.0.display().to_string()
     }
@@ -45,26 +46,35 @@ impl Source for OnDisk<'_> {
     }
 
     fn text(&self) -> Result<Secret<String>, String> {
-        Ok(reading::read(self.0)?.text)
+        Ok(reading::read(&self.0)?.text)
     }
 
-    /// No link leads out of the directory, whoever changes it meanwhile.
     fn beside(&self, below: &Path) -> Result<Zeroizing<Vec<u8>>, String> {
         let parent = self.0.parent().filter(|parent| !parent.as_os_str().is_empty());
-        let dir = open(
-            parent.unwrap_or(Path::new(".")),
-            OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC,
-            Mode::empty(),
-        );
+        let dir = directory(parent.unwrap_or(Path::new(".")));
         let dir = dir.map_err(|errno| format!("the profile's directory: {errno}"))?;
-        // Opening a FIFO would wait for its writer.
-        let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC | OFlags::NOCTTY;
-        let beneath = ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS;
-        let file = openat2(&dir, below, flags, Mode::empty(), beneath);
-        let file = file.map_err(|errno| unopened(below, errno))?;
-        let content = reading::read_file(File::from(file));
-        content.map(|(bytes, _)| bytes).map_err(|why| format!("{}: {why}", below.display()))
+        read_beneath(&dir, below)
     }
+}
+
+/// A directory, to open files beneath it.
+pub(super) fn directory(path: &Path) -> Result<OwnedFd, Errno> {
+    open(path, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
+}
+
+/// The content of a file beneath a directory.
+pub(super) fn read_beneath(dir: &OwnedFd, below: &Path) -> Result<Zeroizing<Vec<u8>>, String> {
+    // Opening a FIFO would wait for its writer.
+    let file = beneath(dir, below, OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY)?;
+    let content = reading::read_file(File::from(file));
+    content.map(|(bytes, _)| bytes).map_err(|why| format!("{}: {why}", below.display()))
+}
+
+/// What is beneath a directory. No link leads out of it, whoever changes it meanwhile.
+pub(super) fn beneath(dir: &OwnedFd, below: &Path, flags: OFlags) -> Result<OwnedFd, String> {
+    let beneath = ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS;
+    let found = openat2(dir, below, flags | OFlags::CLOEXEC, Mode::empty(), beneath);
+    found.map_err(|errno| unopened(below, errno))
 }
 
 fn unopened(below: &Path, errno: Errno) -> String {

@@ -12,6 +12,8 @@ use uuid::Uuid;
 
 use super::*;
 
+mod many;
+
 const KEY: [u8; 32] = [0x41; 32];
 const PRESHARED: [u8; 32] = [0x42; 32];
 
@@ -29,7 +31,7 @@ fn import() -> Import {
 }
 
 fn read_file(path: &Path) -> Checked<ProviderFile> {
-    read(&OnDisk(path), Rules::default()).outcome
+    read(&OnDisk(path.to_owned()), Rules::default()).outcome
 }
 
 fn wg_quick(peers: &[String]) -> String {
@@ -138,8 +140,8 @@ fn a_second_import_of_the_same_file_changes_nothing() {
 fn a_given_name_and_owner_are_used() {
     let (_dir, path) = written(&wg_quick(&[peer(9, None)]));
     let owner = Owner::Group(String::from("all"));
-    assert_eq!(name(&OnDisk(&path), None).unwrap(), "wg0");
-    let name = name(&OnDisk(&path), Some("se-1")).unwrap();
+    assert_eq!(name(&OnDisk(path.clone()), None).unwrap(), "wg0");
+    let name = name(&OnDisk(path.clone()), Some("se-1")).unwrap();
     let (file, _) = read_file(&path).unwrap();
     let document = file.document(&name, None, &Import { owner: owner.clone(), ..import() });
     assert_eq!(document.gateways[0].name, "se-1");

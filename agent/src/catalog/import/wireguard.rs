@@ -1,9 +1,9 @@
 //! A wg-quick file with the client's own key.
 
-use egress_core::catalog::{CredentialEntry, Text};
+use egress_core::catalog::CredentialEntry;
 use egress_core::fault::{Checked, Faults, Finding, Severity, unless_faulty};
 use egress_core::secret::Secret;
-use egress_core::wireguard::{self, GatewayConfig, Rules, redact, strip_private_key};
+use egress_core::wireguard::{self, GatewayConfig, Rules, key, redact, strip_private_key};
 
 use super::Import;
 use super::entries::{self, base64_of};
@@ -60,29 +60,35 @@ impl WireguardFile {
         self.config.peers.len()
     }
 
-    /// The gateway's text. It has no keys, unless its peers have different preshared ones.
-    pub fn gateway_text(&self) -> String {
+    /// The public key that belongs to it.
+    pub fn public_key(&self) -> Option<String> {
+        let key = self.config.private_key.as_ref()?;
+        Some(key::encode_public(&key::public_of(key)))
+    }
+
+    /// The gateway's text. It has no keys, unless its peers have different preshared ones or the
+    /// credential is not to have them.
+    pub fn gateway_text(&self, keeps_preshared_keys: bool) -> String {
         match self.preshared_key() {
-            Some(_) => redact(self.text.expose()),
-            None => strip_private_key(self.text.expose()).0,
+            Some(_) if !keeps_preshared_keys => redact(self.text.expose()),
+            Some(_) | None => strip_private_key(self.text.expose()).0,
         }
     }
 
     /// What belongs to one client: the keys, addresses and resolvers.
     pub fn credential(&self, provider: &str, name: &str, import: &Import) -> CredentialEntry {
-        let empty = || Text::Inline(Secret::new(String::new()));
         CredentialEntry {
             private_key: self.config.private_key.as_ref().map(base64_of),
             address: self.config.addresses.clone(),
             dns: self.config.dns.clone(),
             // An empty text removes the key that a former import left.
-            preshared_key: Some(self.preshared_key().map_or_else(empty, base64_of)),
+            preshared_key: Some(self.preshared_key().map_or_else(entries::empty, base64_of)),
             ..entries::credential(provider, name, &import.owner)
         }
     }
 
     /// The preshared key that all peers have.
-    fn preshared_key(&self) -> Option<&Secret<[u8; 32]>> {
+    pub fn preshared_key(&self) -> Option<&Secret<[u8; 32]>> {
         let peers = &self.config.peers;
         let first = peers.first()?.preshared_key.as_ref();
         peers.iter().all(|peer| peer.preshared_key.as_ref() == first).then_some(first)?
