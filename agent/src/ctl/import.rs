@@ -10,6 +10,7 @@ use serde::Serialize;
 use super::apply::send;
 use super::failure::Failure;
 use super::import_arguments::Import;
+use super::import_conflicts::Conflicts;
 use super::login::login;
 use super::screen::Screen;
 use super::{subject, tables};
@@ -51,11 +52,20 @@ async fn one(
     let name = import::name(source, arguments.name.as_deref())?;
     let settings = import::Import { owner: owner(arguments)?, rules: arguments.rules.rules() };
     let (mut file, findings) = import::read(source, settings.rules).outcome?;
+    let existing = existing(client, &name).await?;
+    let otherwise = "--name gives what this file makes another name";
+    let conflicts = Conflicts { name: &name, existing: &existing, otherwise };
+    if !arguments.replace {
+        conflicts.of_owner(&settings.owner, std::iter::once(name.as_str()))?;
+    }
     let login = login_of(file.login(), file.needs_login(), arguments)?;
     let mut document = file.document(&name, login, &settings);
     for gateway in &mut document.gateways {
         let Place { country, city } = said(arguments).or(place(&name));
         (gateway.country, gateway.city) = (country, city);
+    }
+    if !arguments.replace {
+        conflicts.of_content(client, &document, &file.endpoints()).await?;
     }
     let mut report = send(client, &document, mode(arguments)).await?;
     told_once(&mut report, findings);
@@ -90,6 +100,12 @@ async fn many(
         existing: &existing,
     };
     let document = batch.document(&target, login.as_ref());
+    if !arguments.replace {
+        let otherwise = "--owner says whose files these are, --provider gives another name";
+        let credentials = document.credentials.iter().map(|it| it.name.as_str());
+        let conflicts = Conflicts { name: provider, existing: &existing, otherwise };
+        conflicts.of_owner(&settings.owner, credentials)?;
+    }
     let mut report = send(client, &document, mode(arguments)).await?;
     told_once(&mut report, std::mem::take(&mut batch.findings));
     screen.remark(&report.findings);

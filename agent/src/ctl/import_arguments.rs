@@ -33,6 +33,10 @@ pub struct Import {
     /// Who may use it: user:NAME, group:NAME or workspace:NAME; else user:$USER
     #[arg(long, value_parser = owner, value_name = "KIND:NAME")]
     pub owner: Option<Owner>,
+    /// Take over records of the same name that are somebody else's, or that have another key,
+    /// login or other servers; else they are left alone, and the import is refused
+    #[arg(long)]
+    pub replace: bool,
     /// For the launch menu; else as far as the file's name tells
     #[arg(long, default_value_t, hide_default_value = true)]
     pub country: String,

@@ -15,6 +15,7 @@ mod filters;
 mod findings;
 mod import;
 mod import_arguments;
+mod import_conflicts;
 mod inside;
 mod login;
 mod manual;

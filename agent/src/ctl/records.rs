@@ -1,7 +1,7 @@
 //! Commands on single records.
 
 use egress_core::api::{CredentialRecord, MappingRecord, ProviderRecord};
-use egress_core::catalog::{Owner, RecordId, RecordKind};
+use egress_core::catalog::{RecordId, RecordKind};
 use egress_core::id::ProviderId;
 use serde_json::Value;
 
@@ -9,6 +9,7 @@ use super::ask::gateway;
 use super::failure::Failure;
 use super::record_arguments::{Delete, ListArguments, RecordCommand, Update};
 use super::screen::Screen;
+use super::subject::owner_text;
 use super::{record_fields, record_tables};
 use crate::control::agent::DeleteMode;
 use crate::control::client::{Client, Filter};
@@ -161,11 +162,7 @@ impl Names {
     }
 
     fn mapping(&self, mapping: &MappingRecord, text: &str) -> bool {
-        let owner = match &mapping.owner {
-            Owner::User(name) => format!("user:{name}"),
-            Owner::Group(name) => format!("group:{name}"),
-            Owner::Workspace(name) => format!("workspace:{name}"),
-        };
+        let owner = owner_text(&mapping.owner);
         let of_provider = |it: &ProviderRecord| {
             it.id == mapping.provider_id && text == format!("{}/{owner}", it.name)
         };

@@ -59,6 +59,15 @@ pub fn owner(text: &str) -> Result<Owner, String> {
     }
 }
 
+/// An owner as [`owner`] reads it.
+pub fn owner_text(owner: &Owner) -> String {
+    match owner {
+        Owner::User(name) => format!("user:{name}"),
+        Owner::Group(name) => format!("group:{name}"),
+        Owner::Workspace(name) => format!("workspace:{name}"),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

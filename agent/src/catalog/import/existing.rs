@@ -42,6 +42,35 @@ impl Existing {
         self.provider.as_ref()
     }
 
+    /// A gateway of this name.
+    pub fn gateway_of(&self, name: &str) -> Option<&GatewayRecord> {
+        self.gateways.get(name)
+    }
+
+    /// A credential of this name.
+    pub fn credential_of(&self, name: &str) -> Option<&CredentialRecord> {
+        self.credentials.get(name)
+    }
+
+    /// Somebody else, from whom an import of these credentials for `owner` would take the provider
+    /// or one of them.
+    pub fn taken_from<'a>(
+        &self,
+        owner: &Owner,
+        mut credentials: impl Iterator<Item = &'a str>,
+    ) -> Option<&Owner> {
+        let of_another = credentials.find_map(|name| {
+            let holder = &self.credentials.get(name)?.owner;
+            (holder != owner).then_some(holder)
+        });
+        let of_credentials = self.credentials.values().map(|it| &it.owner);
+        let mut holders = of_credentials.chain(self.mappings.iter().map(|it| &it.owner));
+        of_another.or_else(|| {
+            let first = holders.next()?;
+            (first != owner && !holders.any(|holder| holder == owner)).then_some(first)
+        })
+    }
+
     /// Whether its gateways are somebody's to use, all or some, now or not.
     pub fn is_mapped_to(&self, owner: &Owner) -> bool {
         self.mappings.iter().any(|mapping| mapping.owner == *owner)

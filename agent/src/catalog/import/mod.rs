@@ -112,6 +112,14 @@ impl ProviderFile {
         }
     }
 
+    /// Where its servers are, as the agent shows a gateway's.
+    pub fn endpoints(&self) -> Vec<String> {
+        match self {
+            Self::Wireguard(file) => file.endpoints(),
+            Self::Openvpn(file) => file.remotes.clone(),
+        }
+    }
+
     fn wireguard(&self) -> Option<&WireguardFile> {
         match self {
             Self::Wireguard(file) => Some(file),
@@ -131,7 +139,7 @@ impl ProviderFile {
     pub fn summary(&self) -> String {
         let (count, what) = match self {
             Self::Wireguard(file) => (file.peers(), "peer"),
-            Self::Openvpn(file) => (file.remotes, "remote"),
+            Self::Openvpn(file) => (file.remotes.len(), "remote"),
         };
         format!("{count} {what}{}", if count == 1 { "" } else { "s" })
     }

@@ -20,8 +20,8 @@ pub struct OpenvpnFile {
     pub login: Option<Login>,
     /// The server wants a login.
     pub needs_login: bool,
-    /// How many servers it names.
-    pub remotes: usize,
+    /// The servers that it names.
+    pub remotes: Vec<String>,
 }
 
 /// Reads an `.ovpn` text, and tells which lines of it mean something to the tunnel. Files that it
@@ -112,7 +112,8 @@ fn judged(
     }
     let (text, login) = openvpn::strip_login(&inlined.text);
     let text = Secret::new(text);
-    let (needs_login, remotes) = (config.needs_login, config.remotes.len());
+    let remotes = config.remotes.iter().map(ToString::to_string).collect();
+    let needs_login = config.needs_login;
     unless_faulty(findings, || OpenvpnFile { text, login, needs_login, remotes })
 }
 

@@ -60,6 +60,11 @@ impl WireguardFile {
         self.config.peers.len()
     }
 
+    /// Where they are.
+    pub fn endpoints(&self) -> Vec<String> {
+        self.config.peers.iter().map(|peer| peer.endpoint.to_string()).collect()
+    }
+
     /// The public key that belongs to it.
     pub fn public_key(&self) -> Option<String> {
         let key = self.config.private_key.as_ref()?;
