@@ -1,13 +1,16 @@
 //! A container's end ends its session and leaves nothing that keeps its namespace alive, whichever
 //! way it was named and wherever its tunnel's device was made.
 
-use std::thread::sleep;
+use std::fs;
+use std::thread::{self, sleep};
 use std::time::{Duration, Instant};
 
 use egress_core::api::{NetnsRef, SessionState};
+use nix::sys::signal::Signal;
 
 use crate::harness::container::Container;
 use crate::harness::ending::Ending;
+use crate::harness::http;
 use crate::harness::lab::in_lab;
 use crate::harness::process::Process;
 use crate::harness::wait;
@@ -148,6 +151,73 @@ fn a_container_that_ended_while_control_was_dead_is_gone_after_its_start() {
             goes_on.destroy();
             free(&world);
             ending.wait(REAP);
+        }
+    });
+}
+
+/// All are attached at once; of four one is detached and stays sealed, two are released, and one
+/// ends as it is.
+fn come_and_go(world: &World<'_>, containers: Vec<Container>) {
+    // The agent may be killed at any moment.
+    let ask =
+        |method, path: &str, body: &str| drop(http::ask(world.agent.socket(), method, path, body));
+    thread::scope(|scope| {
+        for (number, container) in containers.into_iter().enumerate() {
+            scope.spawn(move || {
+                let name: Name = [Container::by_pid, Container::by_path][number % 2];
+                let id = format!("s-{number}");
+                let asked = serde_json::to_string(&request(&id, name(&container), 0)).unwrap();
+                ask("POST", "/v1/sessions", &asked);
+                if number % 4 > 0 {
+                    let release = number % 4 > 1;
+                    ask("DELETE", &format!("/v1/sessions/{id}?release={release}"), "");
+                }
+                container.destroy();
+            });
+        }
+    });
+}
+
+fn crowd() -> (Vec<Container>, Ending) {
+    let containers: Vec<_> =
+        (0..CROWD).map(|n| Container::with_process(&format!("c-{n}"))).collect();
+    let ending = Ending::of(&containers);
+    (containers, ending)
+}
+
+#[test]
+fn crowds_that_come_and_go_leave_nothing_open_and_no_namespace_alive() {
+    in_lab(|lab| {
+        let world = World::new(lab, CROWD);
+        let files = || fs::read_dir(format!("/proc/{}/fd", world.agent.pid())).unwrap().count();
+        let mut before = None;
+        for _ in 0..3 {
+            let (containers, ending) = crowd();
+            come_and_go(&world, containers);
+            wait::until("all are free", LIMIT, || world.agent.live_connections() == 0);
+            ending.wait(LIMIT);
+            let before = *before.get_or_insert_with(files);
+            wait::until("no more is open than before", LIMIT, || files() <= before);
+        }
+    });
+}
+
+#[test]
+fn a_crowd_that_comes_and_goes_while_control_is_killed_leaves_no_namespace_alive() {
+    in_lab(|lab| {
+        let mut world = World::new(lab, CROWD);
+        for _ in 0..2 {
+            let (containers, ending) = crowd();
+            thread::scope(|scope| {
+                let crowd = scope.spawn(|| come_and_go(&world, containers));
+                let some = || world.agent.devices_of_dataplane() > 4 || crowd.is_finished();
+                wait::until("some are attached", LIMIT, some);
+                world.agent.signal(Signal::SIGKILL);
+            });
+            world.agent.kill_control();
+            world.agent.start_again();
+            wait::until("all are free", LIMIT, || world.agent.live_connections() == 0);
+            ending.wait(LIMIT);
         }
     });
 }
