@@ -3,6 +3,7 @@
 pub mod admin;
 pub mod app;
 pub mod catalog;
+pub mod certificates;
 pub mod config;
 pub mod control;
 pub mod ctl;

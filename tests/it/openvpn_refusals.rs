@@ -111,6 +111,44 @@ fn a_server_that_does_not_prove_itself_is_a_failure_of_tls() {
 }
 
 #[test]
+fn a_clients_certificate_that_cannot_do_is_told_as_the_cause() {
+    in_lab(|lab| {
+        let options = Options { proof: Proof::Certificate(Age::Expired), ..Options::default() };
+        let world = OpenvpnWorld::with(lab, options);
+        let container = Container::with_process("c-1");
+        let ended = refused(&world, &container);
+        assert_eq!(ended.code, Code::TlsFailed);
+        assert!(ended.detail.contains("the client's certificate ended on "), "{ended:?}");
+
+        let right = world.server.authority().client("client", Age::Good);
+        let other = world.server.authority().client("another", Age::Good);
+        let (before, _) = world
+            .server
+            .profile()
+            .split_once("<cert>")
+            .map(|(before, after)| (before.to_owned(), after.to_owned()))
+            .expect("there is a certificate");
+        let (certificate, key) = (right.certificate, other.key);
+        let mixed = format!("{before}<cert>\n{certificate}</cert>\n<key>\n{key}</key>\n");
+        world.apply(&mixed, &[credential(0, PASSWORD)]);
+        let mismatch = refused(&world, &container);
+        assert_eq!(mismatch.code, Code::TlsFailed);
+        assert!(mismatch.detail.contains("the private key does not belong"), "{mismatch:?}");
+    });
+}
+
+#[test]
+fn what_openvpn_does_not_take_of_its_server_is_told_as_that() {
+    in_lab(|lab| {
+        let more = "push \"compress lz4\"\n".to_owned();
+        let world = OpenvpnWorld::with(lab, Options { more, ..Options::default() });
+        let problem = refused(&world, &Container::with_process("c-1"));
+        assert_eq!(problem.code, Code::PushRefused, "{problem:?}");
+        assert!(problem.detail.contains("compression"), "{problem:?}");
+    });
+}
+
+#[test]
 fn a_gateway_that_is_not_there_is_unreachable_and_a_name_without_address_unresolved() {
     in_lab(|lab| {
         let mut world = OpenvpnWorld::new(lab);

@@ -44,6 +44,7 @@ const ATTACH: &[Code] = &[
     Code::TlsFailed,
     Code::ChallengeRequired,
     Code::ServerPushedExit,
+    Code::PushRefused,
     Code::OpenvpnMissing,
     Code::OpenvpnTooOld,
     Code::OpenvpnFailed,

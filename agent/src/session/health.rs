@@ -46,7 +46,8 @@ fn news(row: &SessionRow) -> Option<Health> {
                 | Code::EndpointRefused
                 | Code::EndpointUnreachable
                 | Code::TlsFailed
-                | Code::ServerPushedExit,
+                | Code::ServerPushedExit
+                | Code::PushRefused,
             ),
         ) => Some(Health::Down),
         (

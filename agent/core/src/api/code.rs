@@ -111,6 +111,9 @@ pub enum Code {
     ChallengeRequired,
     /// The server ended the session.
     ServerPushedExit,
+    /// openvpn or the agent does not take what the server sends for the tunnel; the detail says
+    /// why.
+    PushRefused,
     /// openvpn is not installed where `agent.toml` says.
     OpenvpnMissing,
     /// The installed openvpn is older than 2.6.
@@ -180,6 +183,7 @@ impl Code {
             Self::TlsFailed => "tls_failed",
             Self::ChallengeRequired => "challenge_required",
             Self::ServerPushedExit => "server_pushed_exit",
+            Self::PushRefused => "push_refused",
             Self::OpenvpnMissing => "openvpn_missing",
             Self::OpenvpnTooOld => "openvpn_too_old",
             Self::OpenvpnFailed => "openvpn_failed",
@@ -228,7 +232,8 @@ impl Code {
             | Self::TunnelDown
             | Self::AuthFailed
             | Self::TlsFailed
-            | Self::ServerPushedExit => 502,
+            | Self::ServerPushedExit
+            | Self::PushRefused => 502,
             Self::TooManyConnections
             | Self::TooManySessions
             | Self::StoreUnavailable

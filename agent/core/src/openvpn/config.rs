@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use super::ciphers::Ciphers;
+use super::directive::Part;
 use super::fingerprint::Fingerprints;
 use super::hints::DnsHints;
 use super::login::{Login, StaticChallenge};
@@ -31,6 +32,20 @@ pub struct OpenvpnConfig {
     pub(super) fingerprints: Fingerprints,
 }
 
+/// Certificates and the key of a config, in PEM, and how strictly openvpn looks at them. Those of
+/// a PKCS #12 file are not among them.
+#[derive(Debug, Clone, Copy)]
+pub struct Credentials<'a> {
+    /// Those that a server's certificate must lead to.
+    pub authorities: Option<&'a Secret<String>>,
+    /// The client's own.
+    pub certificate: Option<&'a Secret<String>>,
+    /// Its private key.
+    pub key: Option<&'a Secret<String>>,
+    /// OpenSSL's level of security, from 0.
+    pub security_level: u8,
+}
+
 /// A directive that means something to the tunnel.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Accepted {
@@ -55,6 +70,21 @@ impl OpenvpnConfig {
     /// openvpn will ask for the private key's password.
     pub fn key_encrypted(&self) -> bool {
         self.material.key_encrypted
+    }
+
+    /// Its certificates and its key.
+    pub fn credentials(&self) -> Credentials<'_> {
+        let part = |part| self.material.part(part);
+        Credentials {
+            authorities: part(Part::Ca),
+            certificate: part(Part::Cert),
+            key: part(Part::Key),
+            security_level: match self.settings.first("tls-cert-profile") {
+                Some("insecure") => 0,
+                None | Some("legacy") => 1,
+                Some(_) => 2,
+            },
+        }
     }
 
     /// Whether the server, where it asks for a login, would be told both parts of this one.

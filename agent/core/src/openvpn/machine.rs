@@ -72,6 +72,8 @@ pub struct Machine {
     phase: Phase,
     terms: Terms,
     answers: Answers,
+    /// What is known to be wrong with the config's certificates.
+    flaws: Option<String>,
     shuffle: Option<u64>,
     round: Round,
     /// The most telling failure of the round, and whether it was a certificate's.
@@ -133,6 +135,7 @@ impl Machine {
             phase: Phase::Resolving,
             terms: Terms { split: setup.split, hints: config.dns.clone() },
             answers,
+            flaws: setup.flaws,
             shuffle: config.random_order().then_some(setup.seed),
             round: Round::default(),
             failure: None,
@@ -302,7 +305,9 @@ impl Machine {
         if self.process.as_ref().is_some_and(|process| !process.held) {
             self.end();
         }
-        let certificate = self.attempt.as_ref().is_some_and(Attempt::is_certificate_wrong);
+        let flaws = self.flaws.as_deref();
+        let certificate =
+            self.attempt.as_ref().is_some_and(|attempt| attempt.is_certificate_wrong(flaws));
         if certificate || self.failure.as_ref().is_none_or(|failure| !failure.certificate) {
             self.failure = Some(Failure { certificate, reason: reason.clone() });
         }
@@ -377,15 +382,20 @@ impl Machine {
     /// Why there is no connection, as far as can be told.
     fn why(&self) -> Reason {
         match (&self.attempt, self.phase) {
-            (Some(attempt), Phase::Trying | Phase::Connected(_) | Phase::Lost) => attempt.why(),
+            (Some(attempt), Phase::Trying | Phase::Connected(_) | Phase::Lost) => {
+                attempt.why(self.flaws.as_deref())
+            }
             (_, _) => broken("openvpn does not get ready"),
         }
     }
 
     /// Why the process has ended.
     fn died(&self, words: &str) -> Reason {
+        let flaws = self.flaws.as_deref();
         match &self.attempt {
-            Some(attempt) if attempt.said_why() => attempt.why(),
+            Some(attempt) if attempt.said_why() || attempt.is_certificate_wrong(flaws) => {
+                attempt.why(flaws)
+            }
             _ if words.is_empty() => broken("openvpn ended by itself"),
             _ => broken(&format!("openvpn ended by itself: {}", attempt::shortened(words))),
         }

@@ -73,6 +73,11 @@ impl Material {
         self.parts.contains_key(&part)
     }
 
+    /// The text of a part.
+    pub fn part(&self, part: Part) -> Option<&Secret<String>> {
+        self.parts.get(&part)
+    }
+
     /// Every part with its text, in a fixed order.
     pub fn parts(&self) -> impl Iterator<Item = (Part, &Secret<String>)> {
         self.parts.iter().map(|(part, text)| (*part, text))

@@ -29,7 +29,7 @@ mod value;
 mod version;
 
 pub use canonical::canonical;
-pub use config::{Accepted, OpenvpnConfig};
+pub use config::{Accepted, Credentials, OpenvpnConfig};
 pub use directive::{kept as kept_directives, known as known_directives};
 pub use hints::DnsHints;
 pub use inline::{FileReference, Inlined, file_references, inline_files};

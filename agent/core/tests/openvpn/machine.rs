@@ -30,10 +30,27 @@ struct Tunnel {
 
 impl Tunnel {
     fn of(profile: &str, password: Option<&str>, challenge: Option<&str>) -> Self {
+        Self::with_flaws(profile, password, challenge, None)
+    }
+
+    /// One of whose certificates something is known.
+    fn flawed(flaws: &str) -> Self {
+        let mut tunnel = Self::with_flaws(PROFILE, Some("pass"), None, Some(flaws));
+        tunnel.begin(1);
+        tunnel
+    }
+
+    fn with_flaws(
+        profile: &str,
+        password: Option<&str>,
+        challenge: Option<&str>,
+        flaws: Option<&str>,
+    ) -> Self {
+        let flaws = flaws.map(str::to_owned);
         let secret = |text: &str| Secret::new(text.to_owned());
         let login = password
             .map(|password| Login { username: "alice".to_owned(), password: secret(password) });
-        let setup = Setup { login, challenge: challenge.map(secret), split: false, seed: 7 };
+        let setup = Setup { login, challenge: challenge.map(secret), split: false, flaws, seed: 7 };
         let mut tunnel = Self {
             machine: Machine::new(&with_ca(profile), setup),
             now: start(),
@@ -632,11 +649,77 @@ fn what_cannot_be_answered_is_refused() {
 }
 
 #[test]
+fn what_is_known_of_the_certificates_is_why_tls_fails() {
+    const FLAW: &str = "the client's certificate ended on 2024-01-01";
+    let mut dropped = Tunnel::flawed(FLAW);
+    dropped.replay("15-client-cert-expired");
+    let mut unloaded = Tunnel::flawed(FLAW);
+    unloaded.say(HOLD);
+    unloaded
+        .say(">LOG:1,,OpenSSL: error:05800074:x509 certificate routines::key values mismatch:\r\n");
+    unloaded.hear(Input::Ended { words: String::new(), by_itself: true });
+    for tunnel in [dropped, unloaded] {
+        assert_eq!(tunnel.refused().code, Code::TlsFailed);
+        assert!(tunnel.refused().detail.ends_with(FLAW), "{:?}", tunnel.refused());
+    }
+    // Nobody there is another matter.
+    let mut silent = Tunnel::flawed(FLAW);
+    silent.say(HOLD);
+    silent.say(">LOG:1,,read UDPv4 [ECONNREFUSED]: Connection refused\r\n");
+    silent.say(">LOG:1,,read UDPv4 [ECONNREFUSED]: Connection refused\r\n");
+    assert_eq!(silent.down().code, Code::EndpointUnreachable);
+}
+
+/// openvpn drops such a message whole, shows it in hexadecimal, and waits for another.
+#[test]
+fn a_denial_with_control_characters_is_a_denial() {
+    let mut tunnel = Tunnel::begun(1);
+    tunnel.say(HOLD);
+    tunnel.say(">STATE:1,AUTH,,,,,,\r\n>STATE:1,GET_CONFIG,,,,,,\r\n");
+    let message = hexadecimal("AUTH_FAILED,no\u{1b}[2J\nentry");
+    tunnel
+        .say(&format!(">LOG:1,N,WARNING: Received control with invalid characters: {message}\r\n"));
+    assert_eq!(tunnel.refused().code, Code::AuthFailed);
+    assert!(tunnel.refused().detail.ends_with("password: no\\u{1b}[2J\\nentry"));
+}
+
+#[test]
+fn what_openvpn_does_not_take_of_a_server_is_told_as_that() {
+    let mut tunnel = Tunnel::begun(1);
+    tunnel.say(HOLD);
+    tunnel.say(">STATE:1,AUTH,,,,,,\r\n>STATE:1,GET_CONFIG,,,,,,\r\n");
+    let message = hexadecimal("PUSH_REPLY,auth-token SESS_ID_x,echo a\u{1}b,ping 10");
+    tunnel
+        .say(&format!(">LOG:1,N,WARNING: Received control with invalid characters: {message}\r\n"));
+    assert_eq!(tunnel.down().code, Code::PushRefused);
+    assert!(tunnel.down().detail.ends_with("echo has control characters"), "{:?}", tunnel.down());
+    assert!(!tunnel.down().detail.contains("SESS_ID"), "{:?}", tunnel.down());
+
+    let mut tunnel = Tunnel::begun(1);
+    tunnel.say(HOLD);
+    tunnel.say(
+        ">STATE:1,AUTH,,,,,,\r\n>STATE:1,GET_CONFIG,,,,,,\r\n\
+         >LOG:1,N,Options error: --topology must be net30, p2p, or subnet\r\n\
+         >LOG:1,N,OPTIONS ERROR: server pushed compression settings that are not allowed\r\n\
+         >LOG:1,N,ERROR: Failed to apply push options\r\n\
+         >STATE:1,RECONNECTING,process-push-msg-failed,,,,,\r\n",
+    );
+    tunnel.say(HOLD);
+    assert_eq!(tunnel.down().code, Code::PushRefused);
+    assert!(tunnel.down().detail.contains("compression settings"), "{:?}", tunnel.down());
+}
+
+/// As openvpn's log has it, with spaces between.
+fn hexadecimal(text: &str) -> String {
+    format!("{:02x?}", text.as_bytes()).trim_matches(['[', ']']).replace(", ", " ")
+}
+
+#[test]
 fn a_server_that_gives_what_no_device_can_have_is_refused() {
     let mut tunnel = Tunnel::begun(1);
     tunnel.say(HOLD);
     tunnel.say(">UPDOWN:UP\r\n>UPDOWN:ENV,ifconfig_local=127.0.0.1\r\n>UPDOWN:ENV,END\r\n");
-    assert_eq!(tunnel.refused().code, Code::ConfigInvalid);
+    assert_eq!(tunnel.refused().code, Code::PushRefused);
     let mut tunnel = Tunnel::begun(1);
     tunnel.say(HOLD);
     tunnel.say(">STATE:1,CONNECTED,SUCCESS,,203.0.113.1,1194,,\r\n");

@@ -108,7 +108,7 @@ proptest! {
     fn nothing_that_is_said_confuses_it(steps in prop::collection::vec(step(), 1..200)) {
         let login = Login { username: "alice".to_owned(), password: Secret::new("x".to_owned()) };
         let challenge = Some(Secret::new("1".to_owned()));
-        let setup = Setup { login: Some(login), challenge, split: false, seed: 3 };
+        let setup = Setup { login: Some(login), challenge, split: false, flaws: None, seed: 3 };
         let mut machine = Machine::new(&with_ca(PROFILE), setup);
         let (mut owed, mut now) = (Owed::default(), start());
         owed.take(&mut machine);

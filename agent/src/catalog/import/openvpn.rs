@@ -10,6 +10,7 @@ use zeroize::Zeroizing;
 
 use super::source::{Source, below};
 use super::{Import, entries};
+use crate::certificates;
 
 /// An `.ovpn` file that is fit to be imported.
 #[derive(Debug)]
@@ -110,6 +111,7 @@ fn judged(
                        it without one";
         findings.push(Finding::fault(message).about("key"));
     }
+    findings.extend(certificates::warnings(&config, certificates::now()));
     let (text, login) = openvpn::strip_login(&inlined.text);
     let text = Secret::new(text);
     let remotes = config.remotes.iter().map(ToString::to_string).collect();

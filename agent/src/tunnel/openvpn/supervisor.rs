@@ -28,6 +28,7 @@ use super::process::{Event, Process, Start, at};
 use super::stops::Stops;
 use super::users::User;
 use super::{Counters, OpenvpnError, Order, Traffic};
+use crate::certificates;
 use crate::telemetry::chain;
 
 /// The most news of one tunnel that wait for its session.
@@ -82,6 +83,13 @@ enum Next {
     NewsTaken,
 }
 
+/// What is known to be wrong with a config's certificates.
+fn flaws(config: &OpenvpnConfig) -> Option<String> {
+    let found = certificates::warnings(config, certificates::now());
+    let found: Vec<_> = found.into_iter().map(|finding| finding.message).collect();
+    (!found.is_empty()).then(|| found.join("; "))
+}
+
 impl Supervisor {
     /// Gets everything ready that all processes share.
     pub fn new(
@@ -97,7 +105,7 @@ impl Supervisor {
         let device_gone = watch.map_err(OpenvpnError::Device)?;
         let supervision = supervision(&place, &device_name, login.as_ref())?;
         let seed = RandomState::new().hash_one(tunnel);
-        let setup = Setup { login, challenge, split, seed };
+        let setup = Setup { login, challenge, split, flaws: flaws(&config), seed };
         let machine = Machine::new(&config, setup);
         let start = Starter { binary, config, supervision, uid: user.uid(), device };
         Ok(Self {

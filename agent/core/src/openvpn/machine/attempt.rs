@@ -10,6 +10,8 @@ use crate::openvpn::supervision::Address;
 
 /// The most characters of somebody else's words in a reason.
 const WORDS_MAX: usize = 200;
+/// How the state calls that openvpn did not take what the server sent.
+const PUSH_FAILED: &str = "process-push-msg-failed";
 /// Datagrams that come back as refused until nobody is believed to be there.
 const REFUSED: u32 = 2;
 /// Within so long.
@@ -42,6 +44,8 @@ pub(super) struct Attempt {
     /// What else openvpn said about TLS.
     tls: Option<String>,
     fatal: Option<String>,
+    /// Why openvpn does not take what the server sends.
+    push: Option<String>,
     /// What the server said at its end.
     notice: Option<String>,
     /// The server does not take the password, and what it says about it.
@@ -64,6 +68,7 @@ impl Attempt {
             verify: None,
             tls: None,
             fatal: None,
+            push: None,
             notice: None,
             rejected: None,
             denial: None,
@@ -105,6 +110,10 @@ impl Attempt {
             self.verify = Some(why);
         } else if text.starts_with("TLS Error:") || text.starts_with("OpenSSL:") {
             self.tls.get_or_insert_with(|| shortened(text));
+        } else if let Some(why) = text.strip_prefix("OPTIONS ERROR: ") {
+            self.push = Some(shortened(why));
+        } else if let Some(why) = text.strip_prefix("Options error: ") {
+            self.push.get_or_insert_with(|| shortened(why));
         }
         text.contains("[ECONNREFUSED]") && self.take_refused(now)
     }
@@ -154,10 +163,23 @@ impl Attempt {
         self.progress >= Progress::Known
     }
 
+    /// The server has sent what openvpn drops.
+    pub fn take_dropped(&mut self, why: String) {
+        self.push = Some(why);
+        self.ended.get_or_insert_with(|| PUSH_FAILED.to_owned());
+    }
+
     /// Whether a certificate is not what it has to be: to be tried again only when somebody has
-    /// changed something.
-    pub fn is_certificate_wrong(&self) -> bool {
-        self.verify.is_some()
+    /// changed something. `flaws` is what is known to be wrong with the config's.
+    pub fn is_certificate_wrong(&self, flaws: Option<&str>) -> bool {
+        self.verify.is_some() || (flaws.is_some() && self.has_tls_failed())
+    }
+
+    /// Whether it fails where certificates count: openvpn does not load one, or TLS does not come
+    /// to its end.
+    fn has_tls_failed(&self) -> bool {
+        let is_unloaded = self.tls.as_ref().is_some_and(|words| words.starts_with("OpenSSL:"));
+        self.progress < Progress::Known && (is_unloaded || self.progress == Progress::Tls)
     }
 
     /// Whether openvpn has said how it ends.
@@ -178,13 +200,16 @@ impl Attempt {
     }
 
     /// Why it is not connected, as far as can be told.
-    pub fn why(&self) -> Reason {
-        let (code, detail) = self.told();
+    pub fn why(&self, flaws: Option<&str>) -> Reason {
+        let (code, detail) = self.told(flaws);
         Reason { code, detail }
     }
 
-    fn told(&self) -> (Code, String) {
+    fn told(&self, flaws: Option<&str>) -> (Code, String) {
         let server = self.server();
+        if let Some(flaws) = flaws.filter(|_| self.has_tls_failed()) {
+            return (Code::TlsFailed, format!("TLS with {server} failed: {flaws}"));
+        }
         if let Some(fatal) = &self.fatal {
             return (Code::OpenvpnFailed, format!("openvpn: {fatal}"));
         }
@@ -198,6 +223,11 @@ impl Attempt {
         if ended.starts_with("server-pushed") || ended == "remote-exit" {
             let words = self.notice.as_deref().unwrap_or("without a reason");
             return (Code::ServerPushedExit, format!("{server} ended the session: {words}"));
+        }
+        if ended == PUSH_FAILED {
+            let words = self.push.as_deref().unwrap_or("it does not say why");
+            let detail = format!("openvpn does not take what {server} sends: {words}");
+            return (Code::PushRefused, detail);
         }
         match self.progress {
             Progress::Nothing if self.refused.is_some() || ended == "connection-failed" => {

@@ -110,7 +110,7 @@ impl Machine {
         let Some(attempt) = &self.attempt else { return };
         match Pushed::read(environment, &attempt.reply, &self.terms) {
             Ok(pushed) => self.pushed = Some(pushed),
-            Err(why) => self.refuse(because(Code::ConfigInvalid, &why.to_string())),
+            Err(why) => self.refuse(because(Code::PushRefused, &why.to_string())),
         }
     }
 
@@ -208,6 +208,11 @@ impl Machine {
             self.push(Action::Tell(News::DeviceGone));
             return self.stop();
         }
+        if let Some(message) =
+            text.strip_prefix("WARNING: Received control with invalid characters: ")
+        {
+            return self.dropped(&readable(message), now);
+        }
         let mut nobody_there = false;
         self.note(|attempt| nobody_there = attempt.take_log(text, now));
         match self.phase {
@@ -221,6 +226,26 @@ impl Machine {
             | Phase::Lost
             | Phase::Waiting
             | Phase::Over => {}
+        }
+    }
+
+    /// The server has sent a message that openvpn drops, and goes on waiting for it.
+    fn dropped(&mut self, message: &str, now: Instant) {
+        if self.phase != Phase::Trying {
+            return;
+        }
+        if let Some(words) = message.strip_prefix("AUTH_FAILED") {
+            let words = shortened(words.trim_start_matches(','));
+            let detail = format!("the server does not take the name and password: {words}");
+            return self.refuse(because(Code::AuthFailed, &detail));
+        }
+        if let Some(options) = message.strip_prefix("PUSH_REPLY,") {
+            // Only its name: what an option says may be a secret.
+            let option = options.split(',').find(|option| option.contains('\\'));
+            let name = option.and_then(|option| option.split(' ').next()).unwrap_or("an option");
+            let why = format!("{} has control characters", shortened(name));
+            self.note(|attempt| attempt.take_dropped(why));
+            self.failed(self.why(), now);
         }
     }
 
@@ -242,6 +267,17 @@ impl Machine {
             }
         }
     }
+}
+
+/// The text that openvpn's log has in hexadecimal, with its control characters escaped.
+fn readable(hexadecimal: &str) -> String {
+    let digits: Vec<u8> = hexadecimal
+        .chars()
+        .filter(|c| *c != ' ')
+        .map_while(|c| c.to_digit(16).and_then(|digit| u8::try_from(digit).ok()))
+        .collect();
+    let bytes: Vec<u8> = digits.chunks_exact(2).map(|pair| pair[0] << 4 | pair[1]).collect();
+    String::from_utf8_lossy(&bytes).escape_debug().to_string()
 }
 
 fn because(code: Code, detail: &str) -> Reason {

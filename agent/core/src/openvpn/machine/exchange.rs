@@ -89,6 +89,8 @@ pub struct Setup {
     pub challenge: Option<Secret<String>>,
     /// Only what the server sends routes for goes through the tunnel.
     pub split: bool,
+    /// What is known to be wrong with the config's certificates: why TLS fails, where it does.
+    pub flaws: Option<String>,
     /// Makes waits and random orders its own.
     pub seed: u64,
 }
