@@ -7,7 +7,7 @@ use egress_core::api::{Code, NetnsRef, SessionState};
 
 use crate::harness::container::Container;
 use crate::harness::internet::Internet;
-use crate::harness::lab::{Lab, RESOLVER_V4, SERVER_V4, SERVER_V6, in_lab};
+use crate::harness::lab::{Lab, RESOLVER_V4, ROUTER_V4, SERVER_V4, SERVER_V6, in_lab};
 use crate::harness::probe;
 use crate::harness::verdict::Canary;
 use crate::harness::wireguard_peer::{PEER_V4, Program, WireguardPeer};
@@ -29,6 +29,24 @@ fn everything_passes(world: &World<'_>, container: &Container) {
         assert_eq!(probe::who_am_i(v6, LIMIT).unwrap(), format!("{} gw0", client.v6));
         let resolved = probe::resolve(RESOLVER_V4.into(), "some.name", LIMIT);
         assert_eq!(resolved.unwrap(), SERVER_V4);
+    });
+}
+
+#[test]
+fn an_attach_tells_where_the_container_asks_another_resolver() {
+    in_lab(|lab| {
+        let world = World::new(lab, 2);
+        let (one, two) = (Container::with_process("c-1"), Container::with_process("c-2"));
+        let by_pid = request("c-1", one.by_pid(), 0);
+        let warned = world.agent.attach(&by_pid).unwrap().warnings;
+        assert_eq!(warned.len(), 1, "{warned:?}");
+        assert!(warned[0].contains(&ROUTER_V4.to_string()), "{warned:?}");
+        assert!(warned[0].ends_with(&RESOLVER_V4.to_string()), "{warned:?}");
+        // No process was named that could tell.
+        let by_path = world.agent.attach(&request("c-2", two.by_path(), 0)).unwrap();
+        assert_eq!(by_path.warnings, [""; 0]);
+        std::fs::write("/etc/resolv.conf", format!("nameserver {RESOLVER_V4}\n")).unwrap();
+        assert_eq!(world.agent.attach(&by_pid).unwrap().warnings, [""; 0]);
     });
 }
 

@@ -15,7 +15,7 @@ use egress_core::id::{GatewayId, ProviderId, SessionId};
 
 use super::status::StatusSource;
 use super::vault::Vault;
-use super::{catalog_view as show, push, records};
+use super::{catalog_view as show, container_resolver, push, records};
 use crate::control::agent::{Agent, ApplyMode, Attached, DeleteMode, Fields, StoreCopy};
 use crate::control::caller::Caller;
 use crate::control::calls::Call;
@@ -38,7 +38,11 @@ pub struct Host {
 
 impl Agent for Host {
     async fn attach(&self, request: AttachRequest, caller: Caller) -> Result<Attached, Refusal> {
-        self.manager.attach(request, caller).await
+        let netns = request.netns.clone();
+        let mut attached = self.manager.attach(request, caller).await?;
+        let warning = container_resolver::warning(&netns, &attached.session.dns).await;
+        attached.session.warnings.extend(warning);
+        Ok(attached)
     }
 
     async fn status(&self) -> Result<StatusView, Refusal> {

@@ -4,6 +4,7 @@ mod agent;
 mod announce;
 mod catalog_view;
 mod check;
+mod container_resolver;
 mod listening;
 mod prepare;
 mod push;

@@ -34,6 +34,8 @@ pub async fn attach(client: &Client, attach: &Attach, screen: Screen) -> Result<
         challenge_response: attach.challenge_file.as_deref().map(answer).transpose()?,
     };
     let attached = client.attach(&request).await?;
+    let warnings = attached.session.warnings.iter().map(Finding::warning);
+    screen.remark(&warnings.collect::<Vec<_>>());
     screen.show(&attached.session, session_tables::session)
 }
 

@@ -31,6 +31,7 @@ pub fn view(
         timings_ms: timings,
         created_at: row.created_at,
         unwritten: None,
+        warnings: Vec::new(),
     }
 }
 

@@ -107,6 +107,11 @@ pub struct SessionView {
     /// container is what the state says; the agent goes on trying, and until then the lease counts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unwritten: Option<String>,
+    /// In the reply of an attach: what keeps the container from using its egress, as far as the
+    /// agent sees. Where the request named a process, that `/etc/resolv.conf` in the container
+    /// names other resolvers than `dns`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
 }
 
 /// `GET /v1/sessions`.

@@ -459,5 +459,6 @@ fn session_view(request: &AttachRequest) -> SessionView {
         timings_ms: Some(Timings { seal: 1.0, total: 9.5, ..Timings::default() }),
         created_at: 1_700_000_000,
         unwritten: None,
+        warnings: Vec::new(),
     }
 }

@@ -56,6 +56,7 @@ pub(super) fn blank_view(request: &AttachRequest) -> SessionView {
         timings_ms: None,
         created_at: 0,
         unwritten: None,
+        warnings: Vec::new(),
     }
 }
 
