@@ -58,6 +58,6 @@ fn time_apply(catalog: &Catalog) {
     let body = json!({"gateway": gateways});
     let start = Instant::now();
     let (document, _) = Document::from_value(body).unwrap();
-    let (plan, _) = document.against(catalog.records(), || unreachable!("all are known")).unwrap();
+    let (plan, _) = document.against(catalog, || unreachable!("all are known")).unwrap();
     println!("{} gateways applied in {:?}", plan.updated.len(), start.elapsed());
 }

@@ -214,8 +214,8 @@ impl Host {
     /// Every gateway that is not offered, with all that stands in the way.
     fn hidden(&self, catalog: &Catalog, subject: &Subject) -> Vec<HiddenGateway> {
         let in_use = self.store.in_use();
-        let gateways = catalog.records().gateways.iter();
-        let mut hidden: Vec<_> = gateways
+        let mut hidden: Vec<_> = catalog
+            .gateways()
             .filter_map(|gateway| {
                 let reasons = explain(catalog, &*in_use, subject, gateway.id).err()?;
                 let reasons = reasons.iter().map(|why| HiddenReason {

@@ -49,7 +49,7 @@ pub async fn announce(
 }
 
 fn tell_catalog(newest: &Catalog, former: &Catalog, events: &Events) {
-    let changed = newest.changes_since(former);
+    let changed = newest.since(former).count();
     if changed > 0 {
         events.publish(Event::Catalog { changed: u32::try_from(changed).unwrap_or(u32::MAX) });
     }
@@ -111,7 +111,7 @@ mod tests {
         store.apply(document, false, false).await.unwrap();
         assert_eq!(next(&mut reader).await, Event::Catalog { changed: 2 });
 
-        let credential = store.catalog().records().credentials[0].id;
+        let credential = store.catalog().credentials().next().unwrap().id;
         let candidate =
             Candidate { credential, limit: Some(2), account: None, conflict_keys: Vec::new() };
         let session: egress_core::id::SessionId = "a".parse().unwrap();

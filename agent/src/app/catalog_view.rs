@@ -25,29 +25,26 @@ pub fn faulty(faults: Faults) -> Refusal {
 
 /// Every provider, by name.
 pub fn providers(catalog: &Catalog) -> Vec<ProviderRecord> {
-    let records = catalog.records().providers.iter();
-    let mut list: Vec<_> = records.map(ProviderRecord::from).collect();
+    let mut list: Vec<_> = catalog.providers().map(ProviderRecord::from).collect();
     list.sort_by(|a, b| a.name.cmp(&b.name));
     list
 }
 
 /// Every gateway, by provider and name.
 pub fn gateways(catalog: &Catalog) -> Vec<GatewayRecord> {
-    let records = catalog.records().gateways.iter();
-    let mut list: Vec<_> = records.map(GatewayRecord::from).collect();
+    let mut list: Vec<_> = catalog.gateways().map(GatewayRecord::from).collect();
     list.sort_by(|a, b| (a.provider_id, &a.name).cmp(&(b.provider_id, &b.name)));
     list
 }
 
 /// Every mapping, by id.
 pub fn mappings(catalog: &Catalog) -> Vec<MappingRecord> {
-    catalog.records().mappings.iter().map(MappingRecord::from).collect()
+    catalog.mappings().map(MappingRecord::from).collect()
 }
 
 /// Every credential, by id.
 pub fn credentials(catalog: &Catalog, rejected: &Rejected) -> Vec<CredentialRecord> {
-    let records = catalog.records().credentials.iter();
-    let shown = records.map(|credential| CredentialRecord {
+    let shown = catalog.credentials().map(|credential| CredentialRecord {
         refused: rejected.why(credential),
         ..CredentialRecord::from(credential)
     });
@@ -56,7 +53,7 @@ pub fn credentials(catalog: &Catalog, rejected: &Rejected) -> Vec<CredentialReco
 
 /// Every workspace, by name.
 pub fn workspaces(catalog: &Catalog) -> Vec<WorkspaceRecord> {
-    catalog.records().workspaces.iter().map(WorkspaceRecord::from).collect()
+    catalog.workspaces().map(WorkspaceRecord::from).collect()
 }
 
 #[cfg(test)]

@@ -94,13 +94,12 @@ fn working(part: Part) -> &'static str {
 }
 
 fn counts(catalog: &Catalog) -> BTreeMap<String, u32> {
-    let records = catalog.records();
     let counts = [
-        (RecordKind::Provider, records.providers.len()),
-        (RecordKind::Gateway, records.gateways.len()),
-        (RecordKind::Mapping, records.mappings.len()),
-        (RecordKind::Credential, records.credentials.len()),
-        (RecordKind::Workspace, records.workspaces.len()),
+        (RecordKind::Provider, catalog.providers().count()),
+        (RecordKind::Gateway, catalog.gateways().count()),
+        (RecordKind::Mapping, catalog.mappings().count()),
+        (RecordKind::Credential, catalog.credentials().count()),
+        (RecordKind::Workspace, catalog.workspaces().count()),
     ];
     let number = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
     counts.map(|(kind, count)| (kind.as_str().to_owned(), number(count))).into()

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use egress_core::catalog::{Document, Menu, Records, Subject};
+use egress_core::catalog::{Catalog, Document, Menu, Subject};
 use egress_core::fault::Severity;
 use uuid::Uuid;
 
@@ -29,7 +29,7 @@ fn the_example_files_have_each_record_for_either_protocol() {
 
 #[test]
 fn the_example_files_together_offer_their_gateways() {
-    let plan = examples().against(&Records::default(), Uuid::now_v7);
+    let plan = examples().against(&Catalog::default(), Uuid::now_v7);
     let (plan, findings) = plan.expect("the examples fit together");
     // What is left out of an `.ovpn` text is a note.
     assert!(findings.iter().all(|it| it.severity == Severity::Note), "{findings:?}");

@@ -337,9 +337,9 @@ mod tests {
             let document = serde_json::json!({"provider": [
                 {"id": uuid::Uuid::from_u128(id), "name": name, "type": "custom"}]});
             let (document, _) = egress_core::catalog::Document::from_value(document).unwrap();
-            let none = egress_core::catalog::Records::default();
+            let none = egress_core::catalog::Catalog::default();
             let (plan, _) = document.against(&none, uuid::Uuid::now_v7).unwrap();
-            plan.catalog.records().providers[0].clone()
+            plan.catalog.providers().next().unwrap().clone()
         };
         let of = |uid| {
             let Standing { roles, providers } = table.of(uid, &[]);

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use egress_core::catalog::Records;
+use egress_core::catalog::Catalog;
 use egress_core::fault::{Checked, Faults, Finding};
 use egress_core::openvpn::Accepted;
 use serde::Serialize;
@@ -66,7 +66,7 @@ fn is_of_records(path: &Path) -> bool {
 /// Takes the file alone: what it refers to must be in it.
 fn check_records(path: &Path) -> Checked<String> {
     let (document, mut findings) = file::read(path)?;
-    match document.against(&Records::default(), Uuid::now_v7) {
+    match document.against(&Catalog::default(), Uuid::now_v7) {
         Ok((plan, found)) => {
             findings.extend(found);
             let records = plan.created.len();

@@ -14,7 +14,7 @@ pub(super) fn by(db: &Connection, source: &str) -> rusqlite::Result<BTreeSet<Rec
         .collect()
 }
 
-/// Notes that an apply of this source named these records, and forgets records that are gone.
+/// Notes that an apply of this source named these records.
 pub(super) fn note(
     db: &Connection,
     source: &str,
@@ -28,17 +28,20 @@ pub(super) fn note(
         let (kind, key) = columns(record);
         put.execute((kind, key, source))?;
     }
-    db.execute_batch(FORGET)
+    Ok(())
 }
 
-const FORGET: &str = "
-    DELETE FROM applied WHERE kind = 'provider' AND record NOT IN (SELECT id FROM provider);
-    DELETE FROM applied WHERE kind = 'gateway' AND record NOT IN (SELECT id FROM gateway);
-    DELETE FROM applied WHERE kind = 'mapping' AND record NOT IN (SELECT id FROM mapping);
-    DELETE FROM applied WHERE kind = 'credential' AND record NOT IN (SELECT id FROM credential);
-    DELETE FROM applied WHERE kind = 'workspace'
-        AND CAST(record AS TEXT) NOT IN (SELECT name FROM workspace);
-";
+/// Forgets records that are gone.
+pub(super) fn forget(
+    db: &Connection,
+    gone: impl IntoIterator<Item = RecordId>,
+) -> rusqlite::Result<()> {
+    let mut forget = db.prepare_cached("DELETE FROM applied WHERE kind = ?1 AND record = ?2")?;
+    for record in gone {
+        forget.execute(columns(&record))?;
+    }
+    Ok(())
+}
 
 fn columns(record: &RecordId) -> (&'static str, &[u8]) {
     match record {

@@ -7,7 +7,7 @@ use egress_core::catalog::{Catalog, Document, Plan, RecordId};
 use egress_core::fault::{Faults, Finding};
 use uuid::Uuid;
 
-use super::edit::Revision;
+use super::edit::{Revision, Source};
 use super::{Store, StoreError};
 
 /// Why an apply changed nothing.
@@ -42,7 +42,7 @@ impl dyn Store + '_ {
         prune: bool,
         dry_run: bool,
     ) -> Result<Applied, ApplyError> {
-        let source = document.source.clone().unwrap_or_default();
+        let source = Source { name: document.source.clone().unwrap_or_default(), prunes: prune };
         let planned =
             self.edit_as("apply to the catalog", source, move |catalog, made| {
                 match plan(&document, catalog, prune.then_some(made)) {
@@ -63,7 +63,7 @@ fn plan(
     catalog: &Catalog,
     prune: Option<&BTreeSet<RecordId>>,
 ) -> Result<(Plan, Vec<Finding>), Faults> {
-    let (plan, mut findings) = document.against(catalog.records(), Uuid::now_v7)?;
+    let (plan, mut findings) = document.against(catalog, Uuid::now_v7)?;
     let Some(made) = prune else { return Ok((plan, findings)) };
     let (plan, more) = plan.prune(made)?;
     findings.extend(more);

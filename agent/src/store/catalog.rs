@@ -1,5 +1,6 @@
 //! The catalog in memory, beside its tables: written whole, then seen by everybody at once.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use egress_core::catalog::Catalog;
@@ -7,7 +8,7 @@ use egress_core::fault::Faults;
 use rusqlite::{Connection, TransactionBehavior};
 use tokio::sync::watch;
 
-use super::edit::{Edit, Revision};
+use super::edit::{Edit, Revision, Source};
 use super::records::{self, RecordError};
 use super::seal::MasterKey;
 use super::{StoreError, applied};
@@ -44,10 +45,11 @@ impl Shelf {
     /// Has the edit planned, and makes the catalog what it plans, on disk before this returns.
     pub(super) fn edit(&self, db: &mut Connection, edit: Edit) -> Result<(), StoreError> {
         let failed = |source| StoreError::failed(edit.operation, source);
-        let made = applied::by(db, &edit.source).map_err(failed)?;
+        let Source { name, prunes } = edit.source;
+        let made = if prunes { applied::by(db, &name).map_err(failed)? } else { BTreeSet::new() };
         let old = self.catalog.borrow().clone();
         let Some(revision) = (edit.plan)(&old, &made) else { return Ok(()) };
-        self.write(db, &old, revision, &edit.source).map_err(failed)
+        self.write(db, &old, revision, &name).map_err(failed)
     }
 
     fn write(
@@ -59,8 +61,10 @@ impl Shelf {
     ) -> rusqlite::Result<()> {
         db.pragma_update(None, "synchronous", "FULL")?;
         let transaction = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        records::write(&transaction, &self.key, old.records(), revision.catalog.records())?;
+        let changes = revision.catalog.since(old);
+        records::write(&transaction, &self.key, &changes)?;
         applied::note(&transaction, source, &revision.named)?;
+        applied::forget(&transaction, changes.gone())?;
         transaction.commit()?;
         self.catalog.send_replace(Arc::new(revision.catalog));
         Ok(())

@@ -7,7 +7,7 @@ use egress_core::catalog::{Change, Changed, NotChanged, RecordId};
 use egress_core::fault::Finding;
 use uuid::Uuid;
 
-use super::edit::Revision;
+use super::edit::{Revision, Source};
 use super::{Store, StoreError};
 
 /// Why a change of a record came to nothing.
@@ -43,7 +43,7 @@ impl dyn Store + '_ {
     /// Sessions of a record that goes keep running.
     pub async fn change(&self, change: Change) -> Result<RecordChange, ChangeError> {
         // No apply named it, so none prunes it.
-        let source = String::new();
+        let source = Source::default();
         let changed = self.edit_as("change the catalog", source, move |catalog, _| {
             match change.against(catalog, Uuid::now_v7) {
                 Ok(changed) => {

@@ -21,7 +21,7 @@ pub(super) fn list(catalog: &Catalog, in_use: &InUseSnapshot) -> ConnectionList 
 }
 
 fn credentials(catalog: &Catalog, in_use: &InUseSnapshot) -> Vec<ConnectionsView> {
-    let known = catalog.records().credentials.iter().map(|credential| credential.id);
+    let known = catalog.credentials().map(|credential| credential.id);
     let used = in_use.by_credential().map(|(credential, _)| credential);
     let ids: BTreeSet<CredentialId> = known.chain(used).collect();
     let mut sessions: BTreeMap<CredentialId, Vec<SessionId>> = BTreeMap::new();
@@ -46,7 +46,7 @@ fn credentials(catalog: &Catalog, in_use: &InUseSnapshot) -> Vec<ConnectionsView
 
 fn accounts(catalog: &Catalog, in_use: &InUseSnapshot) -> Vec<AccountUse> {
     let mut counts: BTreeMap<Account, u32> = BTreeMap::new();
-    for credential in &catalog.records().credentials {
+    for credential in catalog.credentials() {
         if let Some(account) = &credential.account {
             counts.insert((credential.provider_id, account.clone()), 0);
         }

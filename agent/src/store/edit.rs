@@ -8,18 +8,27 @@ use tokio::sync::oneshot;
 
 use super::{Store, StoreError};
 
-/// Given the catalog as it is and the records that the edit's source named last: what is to
-/// become of it, or that nothing is.
+/// Given the catalog as it is and what the edit's source named last, if that is asked for: what is
+/// to become of the catalog, or that nothing is.
 type Planner = Box<dyn FnOnce(&Catalog, &BTreeSet<RecordId>) -> Option<Revision> + Send>;
 
 /// A change of the catalog. It is planned by the engine, between the changes before and after it.
 pub struct Edit {
     /// What it is, for errors: "apply to the catalog".
     pub operation: &'static str,
-    /// Who edits: `apply` prunes only what the same source named last.
-    pub source: String,
+    /// Who edits.
+    pub source: Source,
     /// Makes the plan. It may not wait: every other call does.
     pub plan: Planner,
+}
+
+/// Where a document comes from: `apply` prunes only what the same source named last.
+#[derive(Debug, Clone, Default)]
+pub struct Source {
+    /// Empty where there is none.
+    pub name: String,
+    /// Whether the plan is given the records that it named last. They may be the whole catalog.
+    pub prunes: bool,
 }
 
 /// What the catalog becomes.
@@ -43,7 +52,7 @@ impl dyn Store + '_ {
     pub(crate) async fn edit_as<T: Send + 'static>(
         &self,
         operation: &'static str,
-        source: String,
+        source: Source,
         plan: impl FnOnce(&Catalog, &BTreeSet<RecordId>) -> (T, Option<Revision>) + Send + 'static,
     ) -> Result<T, StoreError> {
         let (say, said) = oneshot::channel();

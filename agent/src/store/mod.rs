@@ -40,7 +40,7 @@ pub use apply::{Applied, ApplyError};
 pub use catalog::LoadError;
 pub use change::{ChangeError, RecordChange};
 pub use copy::CopyError;
-pub use edit::{Edit, Revision};
+pub use edit::{Edit, Revision, Source};
 pub use file::OpenError;
 pub use in_use::InUseSnapshot;
 pub use key_file::KeyError;

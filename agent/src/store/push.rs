@@ -7,7 +7,7 @@ use egress_core::catalog::{Catalog, Push, PushError, Snapshot};
 use egress_core::id::ProviderId;
 use uuid::Uuid;
 
-use super::edit::Revision;
+use super::edit::{Revision, Source};
 use super::{Store, StoreError};
 
 /// Why a push changed nothing.
@@ -40,7 +40,7 @@ impl dyn Store + '_ {
         let Some(catalog) = push.catalog.take().filter(|_| !dry_run) else {
             return Ok(report(&snapshot, push, dry_run));
         };
-        let edited = self.edit_as(OPERATION, String::new(), move |current, _| {
+        let edited = self.edit_as(OPERATION, Source::default(), move |current, _| {
             if std::ptr::eq(current, &raw const *former) {
                 return (Ok(report(&snapshot, push, dry_run)), Some(revision(catalog)));
             }

@@ -138,7 +138,7 @@ fn plan(
     let document = Value::Object(Map::from_iter([(kind.as_str().to_owned(), entries)]));
     let alone = |Faults(found)| Faults(alone(found, kind));
     let (document, mut findings) = Document::from_value(document).map_err(alone)?;
-    let (plan, found) = document.against(catalog.records(), new_id).map_err(alone)?;
+    let (plan, found) = document.against(catalog, new_id).map_err(alone)?;
     findings.extend(found);
     Ok((plan, self::alone(findings, kind)))
 }

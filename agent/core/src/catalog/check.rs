@@ -2,15 +2,13 @@
 
 mod credential;
 
-use std::collections::{BTreeMap, BTreeSet};
-
-use super::config::Config;
-use super::model::{Gateway, GatewayScope, Owner, Provider, ProviderType};
-use super::{RecordId, Records};
-use crate::fault::{Checked, Faults, Finding};
-use crate::id::{GatewayId, ProviderId};
-use crate::openvpn;
-use crate::wireguard::{self, Rules};
+use super::build::Place;
+use super::index::Taken;
+use super::model::{GatewayScope, Mapping, Owner, Provider, ProviderType, Workspace};
+use super::node::{CredentialNode, GatewayNode};
+use super::{Catalog, RecordId};
+use crate::fault::Finding;
+use crate::id::ProviderId;
 
 /// The most characters a name may have.
 pub(super) const NAME_MAX: usize = 200;
@@ -19,155 +17,104 @@ const OPAQUE_MAX: usize = 1024;
 /// The most bytes a custom config or a custom credential may have.
 const TEXT_MAX: usize = 256 * 1024;
 
-/// Checks records that are sorted by their keys, with the public key beside each WireGuard
-/// credential. Gives what was found and, beside each gateway, its parsed config.
-pub(super) fn check(
-    records: &Records,
-    public_keys: &[Option<[u8; 32]>],
-    place: &dyn Fn(&RecordId) -> Option<String>,
-) -> (Vec<Finding>, Vec<Config>) {
-    let mut check = Check::new(records, place);
-    check.providers();
-    let configs = check.gateways();
-    check.mappings();
-    check.credentials(public_keys, &configs);
-    check.workspaces();
-    (check.findings, configs)
-}
-
-struct Check<'a> {
-    records: &'a Records,
-    place: &'a dyn Fn(&RecordId) -> Option<String>,
-    providers: BTreeMap<ProviderId, &'a Provider>,
-    gateways: BTreeMap<GatewayId, &'a Gateway>,
+/// Checks records of a catalog, each against all the others.
+pub(super) struct Check<'a> {
+    catalog: &'a Catalog,
+    taken: &'a Taken,
+    place: Place<'a>,
     findings: Vec<Finding>,
 }
 
 impl<'a> Check<'a> {
-    fn new(records: &'a Records, place: &'a dyn Fn(&RecordId) -> Option<String>) -> Self {
-        Self {
-            records,
-            place,
-            providers: records.providers.iter().map(|provider| (provider.id, provider)).collect(),
-            gateways: records.gateways.iter().map(|gateway| (gateway.id, gateway)).collect(),
-            findings: Vec::new(),
-        }
+    /// Checks records of this catalog, which finds by name those that come first where others have
+    /// `taken` theirs.
+    pub fn new(catalog: &'a Catalog, taken: &'a Taken, place: Place<'a>) -> Self {
+        Self { catalog, taken, place, findings: Vec::new() }
     }
 
-    fn providers(&mut self) {
-        let mut ids = BTreeSet::new();
-        let mut names = BTreeSet::new();
-        for provider in &self.records.providers {
-            let at = RecordId::Provider(provider.id);
-            self.name(&provider.name, &at);
-            self.unique(ids.insert(provider.id), "id", &at);
-            self.unique(names.insert(&provider.name), "name", &at);
-            self.optional_name(provider.external_id.as_ref(), "external_id", &at);
-        }
+    /// What was found, in the order in which the records were checked.
+    pub fn finish(self) -> Vec<Finding> {
+        self.findings
     }
 
-    fn gateways(&mut self) -> Vec<Config> {
-        let mut ids = BTreeSet::new();
-        let mut names = BTreeSet::new();
-        let mut external_ids = BTreeSet::new();
-        let mut configs = Vec::with_capacity(self.records.gateways.len());
-        for gateway in &self.records.gateways {
-            let at = RecordId::Gateway(gateway.id);
-            self.name(&gateway.name, &at);
-            self.line(&gateway.country, NAME_MAX, "country", &at);
-            self.line(&gateway.city, NAME_MAX, "city", &at);
-            self.unique(ids.insert(gateway.id), "id", &at);
-            self.unique(names.insert((gateway.provider_id, &gateway.name)), "name", &at);
-            let external_id = gateway.external_id.as_ref();
-            self.optional_name(external_id, "external_id", &at);
-            let new = external_id.is_none_or(|id| external_ids.insert((gateway.provider_id, id)));
-            self.unique(new, "external_id", &at);
-            configs.push(self.config(gateway));
-        }
-        configs
-    }
-
-    fn config(&mut self, gateway: &Gateway) -> Config {
-        let at = RecordId::Gateway(gateway.id);
-        let Some(provider) = self.provider(gateway.provider_id, &at) else { return Config::Opaque };
-        match provider.kind {
-            ProviderType::Wireguard => {
-                let rules = Rules { split: provider.split, on_hooks: provider.on_hooks };
-                let parsed = wireguard::parse(&gateway.config, &rules);
-                self.parsed(gateway, parsed, Config::Wireguard)
+    /// Checks a record, if it is there.
+    pub fn record(&mut self, at: &RecordId) {
+        let catalog = self.catalog;
+        match at {
+            RecordId::Provider(id) => {
+                catalog.providers.get(id).into_iter().for_each(|it| self.provider(it, at));
             }
-            ProviderType::Openvpn => {
-                let parsed = openvpn::parse(&gateway.config, provider.on_hooks);
-                self.parsed(gateway, parsed, |config| Config::Openvpn(Box::new(config)))
+            RecordId::Gateway(id) => {
+                catalog.gateways.get(id).into_iter().for_each(|it| self.gateway(it, at));
             }
-            ProviderType::Custom => {
-                self.bounded(&gateway.config, TEXT_MAX, "config", &at);
-                Config::Opaque
+            RecordId::Mapping(id) => {
+                catalog.mappings.get(id).into_iter().for_each(|it| self.mapping(it, at));
+            }
+            RecordId::Credential(id) => {
+                catalog.credentials.get(id).into_iter().for_each(|it| self.credential(it, at));
+            }
+            RecordId::Workspace(name) => {
+                catalog.workspaces.get(name).into_iter().for_each(|it| self.workspace(it, at));
             }
         }
     }
 
-    fn parsed<T>(
-        &mut self,
-        gateway: &Gateway,
-        parsed: Checked<T>,
-        kept: impl FnOnce(T) -> Config,
-    ) -> Config {
-        let (config, findings) = match parsed {
-            Ok((config, findings)) => (kept(config), findings),
-            Err(Faults(findings)) => (Config::Faulty, findings),
-        };
-        let prefix = self.field(&RecordId::Gateway(gateway.id), "config");
-        self.findings.extend(findings.into_iter().map(|finding| within(finding, &prefix)));
-        config
+    fn provider(&mut self, provider: &Provider, at: &RecordId) {
+        self.name(&provider.name, at);
+        self.unique("id", at);
+        self.unique("name", at);
+        self.optional_name(provider.external_id.as_ref(), "external_id", at);
     }
 
-    fn mappings(&mut self) {
-        let mut ids = BTreeSet::new();
-        for mapping in &self.records.mappings {
-            let at = RecordId::Mapping(mapping.id);
-            self.unique(ids.insert(mapping.id), "id", &at);
-            self.provider(mapping.provider_id, &at);
-            self.owner(&mapping.owner, &at);
-            self.scope(&mapping.gateways, mapping.provider_id, &at);
+    fn gateway(&mut self, node: &GatewayNode, at: &RecordId) {
+        let gateway = &node.record;
+        self.name(&gateway.name, at);
+        self.line(&gateway.country, NAME_MAX, "country", at);
+        self.line(&gateway.city, NAME_MAX, "city", at);
+        self.unique("id", at);
+        self.unique("name", at);
+        self.optional_name(gateway.external_id.as_ref(), "external_id", at);
+        self.unique("external_id", at);
+        let Some(provider) = self.provider_of(gateway.provider_id, at) else { return };
+        if provider.kind == ProviderType::Custom {
+            self.bounded(&gateway.config, TEXT_MAX, "config", at);
+        }
+        if !node.parsed.findings.is_empty() {
+            let prefix = self.field(at, "config");
+            let found = node.parsed.findings.iter().cloned();
+            self.findings.extend(found.map(|finding| within(finding, &prefix)));
         }
     }
 
-    fn credentials(&mut self, public_keys: &[Option<[u8; 32]>], configs: &[Config]) {
-        let without_address = self.gateways_without_address(configs);
-        let mut ids = BTreeSet::new();
-        let mut names = BTreeSet::new();
-        let mut secrets = BTreeMap::new();
-        for (credential, key) in self.records.credentials.iter().zip(public_keys) {
-            let at = RecordId::Credential(credential.id);
-            self.name(&credential.name, &at);
-            self.unique(ids.insert(credential.id), "id", &at);
-            self.unique(names.insert((credential.provider_id, &credential.name)), "name", &at);
-            self.owner(&credential.owner, &at);
-            self.optional_name(credential.account.as_ref(), "account", &at);
-            self.optional_name(credential.external_id.as_ref(), "external_id", &at);
-            self.scope(&credential.gateways, credential.provider_id, &at);
-            if let Some(provider) = self.provider(credential.provider_id, &at) {
-                self.credential(credential, provider, &without_address);
-            }
-            if let Some(identity) = credential::identity(credential, key.as_ref()) {
-                let first = *secrets.entry(identity).or_insert(credential);
-                self.secret_is_new(credential, first);
-            }
-        }
+    fn mapping(&mut self, mapping: &Mapping, at: &RecordId) {
+        self.unique("id", at);
+        self.provider_of(mapping.provider_id, at);
+        self.owner(&mapping.owner, at);
+        self.scope(&mapping.gateways, mapping.provider_id, at);
     }
 
-    fn workspaces(&mut self) {
-        let mut names = BTreeSet::new();
-        for workspace in &self.records.workspaces {
-            let at = RecordId::Workspace(workspace.name.clone());
-            self.opaque_name(&workspace.name, "name", &at);
-            self.unique(names.insert(&workspace.name), "name", &at);
+    fn credential(&mut self, node: &CredentialNode, at: &RecordId) {
+        let credential = &node.record;
+        self.name(&credential.name, at);
+        self.unique("id", at);
+        self.unique("name", at);
+        self.owner(&credential.owner, at);
+        self.optional_name(credential.account.as_ref(), "account", at);
+        self.optional_name(credential.external_id.as_ref(), "external_id", at);
+        self.scope(&credential.gateways, credential.provider_id, at);
+        if let Some(provider) = self.provider_of(credential.provider_id, at) {
+            self.use_of(credential, provider, at);
         }
+        self.secret_is_new(node, at);
     }
 
-    fn provider(&mut self, id: ProviderId, at: &RecordId) -> Option<&'a Provider> {
-        let found = self.providers.get(&id).copied();
+    fn workspace(&mut self, workspace: &Workspace, at: &RecordId) {
+        self.opaque_name(&workspace.name, "name", at);
+        self.unique("name", at);
+    }
+
+    fn provider_of(&mut self, id: ProviderId, at: &RecordId) -> Option<&'a Provider> {
+        let found = self.catalog.provider(id);
         if found.is_none() {
             self.fault(at, "provider", "there is no such provider");
         }
@@ -180,7 +127,7 @@ impl<'a> Check<'a> {
             self.warning(at, "gateways", "an empty list allows no gateway");
         }
         for id in ids {
-            match self.gateways.get(id) {
+            match self.catalog.gateway(*id) {
                 None => self.fault(at, "gateways", format!("there is no gateway {id}")),
                 Some(gateway) if gateway.provider_id != provider => {
                     let message = format!("gateway {} is another provider's", gateway.name);
@@ -200,8 +147,8 @@ impl<'a> Check<'a> {
         self.opaque_name(name, field, at);
     }
 
-    fn unique(&mut self, is_new: bool, field: &str, at: &RecordId) {
-        if !is_new {
+    fn unique(&mut self, field: &str, at: &RecordId) {
+        if self.taken.get(at).is_some_and(|fields| fields.contains(field)) {
             self.fault(at, field, "another record has the same");
         }
     }
@@ -264,15 +211,16 @@ impl<'a> Check<'a> {
 
     /// What a record is called where it has no place in a document.
     fn label(&self, at: &RecordId) -> String {
+        let catalog = self.catalog;
         match at {
             RecordId::Provider(id) => {
-                let name = self.providers.get(id).map_or("?", |provider| &provider.name);
+                let name = catalog.provider(*id).map_or("?", |provider| &provider.name);
                 format!("providers[{name}]")
             }
             RecordId::Gateway(id) => {
-                let gateway = self.gateways.get(id);
+                let gateway = catalog.gateway(*id);
                 let name = gateway.map_or("?", |gateway| &gateway.name);
-                let provider = gateway.and_then(|gateway| self.providers.get(&gateway.provider_id));
+                let provider = gateway.and_then(|gateway| catalog.provider(gateway.provider_id));
                 format!("gateways[{}/{name}]", provider.map_or("?", |provider| &provider.name))
             }
             RecordId::Mapping(id) => format!("mappings[{id}]"),

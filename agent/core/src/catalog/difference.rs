@@ -1,65 +1,81 @@
-//! How far two catalogs are apart.
+//! What two catalogs do not have in common.
 
-use std::cmp::Ordering;
+use std::sync::Arc;
 
-use super::Catalog;
+use super::model::{Credential, Gateway, Mapping, Provider, Workspace};
+use super::sorted::{Sorted, Versions};
+use super::{Catalog, RecordId};
+
+/// The records that are not the same in two catalogs, each list in ascending order of its key.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Differences<'a> {
+    /// Who runs gateways.
+    pub providers: Vec<Versions<'a, Provider>>,
+    /// Ways out.
+    pub gateways: Vec<Versions<'a, Gateway>>,
+    /// Who may use which gateways.
+    pub mappings: Vec<Versions<'a, Mapping>>,
+    /// What opens them.
+    pub credentials: Vec<Versions<'a, Credential>>,
+    /// What is launched.
+    pub workspaces: Vec<Versions<'a, Workspace>>,
+}
 
 impl Catalog {
-    /// How many records were added, changed and removed since `former`.
-    pub fn changes_since(&self, former: &Self) -> usize {
-        let (old, new) = (&former.records, &self.records);
-        apart(&old.providers, &new.providers, |a, b| a.id.cmp(&b.id))
-            + apart(&old.gateways, &new.gateways, |a, b| a.id.cmp(&b.id))
-            + apart(&old.mappings, &new.mappings, |a, b| a.id.cmp(&b.id))
-            + apart(&old.credentials, &new.credentials, |a, b| a.id.cmp(&b.id))
-            + apart(&old.workspaces, &new.workspaces, |a, b| a.name.cmp(&b.name))
+    /// The records that were added, changed and removed since `former`. What both share costs
+    /// nothing.
+    pub fn since<'a>(&'a self, former: &'a Self) -> Differences<'a> {
+        Differences {
+            providers: since(&self.providers, &former.providers, Arc::as_ref),
+            gateways: since(&self.gateways, &former.gateways, |node| &*node.record),
+            mappings: since(&self.mappings, &former.mappings, Arc::as_ref),
+            credentials: since(&self.credentials, &former.credentials, |node| &node.record),
+            workspaces: since(&self.workspaces, &former.workspaces, Arc::as_ref),
+        }
     }
 }
 
-/// Records that are in one of two lists, or in both and not the same. Both are in the order of
-/// `compare`.
-fn apart<T: PartialEq>(old: &[T], new: &[T], compare: impl Fn(&T, &T) -> Ordering) -> usize {
-    let (mut old, mut new) = (old.iter().peekable(), new.iter().peekable());
-    let mut count = 0;
-    while let (Some(before), Some(after)) = (old.peek(), new.peek()) {
-        match compare(before, after) {
-            Ordering::Less => {
-                old.next();
-                count += 1;
-            }
-            Ordering::Greater => {
-                new.next();
-                count += 1;
-            }
-            Ordering::Equal => {
-                count += usize::from(before != after);
-                old.next();
-                new.next();
-            }
-        }
-    }
-    count + old.count() + new.count()
+fn since<'a, K: Ord + Clone, N, R: PartialEq>(
+    now: &'a Sorted<K, Arc<N>>,
+    former: &'a Sorted<K, Arc<N>>,
+    record: impl Fn(&Arc<N>) -> &R,
+) -> Vec<Versions<'a, R>> {
+    let same = |a: &Arc<N>, b: &Arc<N>| {
+        let (one, another) = (record(a), record(b));
+        std::ptr::eq(one, another) || one == another
+    };
+    let differences = now.since(former, same).into_iter();
+    let of_records = |it: Versions<'a, Arc<N>>| Versions {
+        before: it.before.map(&record),
+        now: it.now.map(&record),
+    };
+    differences.map(of_records).collect()
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn records(records: &[(u8, char)]) -> Vec<(u8, char)> {
-        records.to_vec()
+impl Differences<'_> {
+    /// The records that were taken away.
+    pub fn gone(&self) -> impl Iterator<Item = RecordId> {
+        let providers = gone(&self.providers, |it| RecordId::Provider(it.id));
+        let gateways = gone(&self.gateways, |it| RecordId::Gateway(it.id));
+        let mappings = gone(&self.mappings, |it| RecordId::Mapping(it.id));
+        let credentials = gone(&self.credentials, |it| RecordId::Credential(it.id));
+        let workspaces = gone(&self.workspaces, |it| RecordId::Workspace(it.name.clone()));
+        providers.chain(gateways).chain(mappings).chain(credentials).chain(workspaces)
     }
 
-    #[test]
-    fn what_was_added_changed_and_removed_counts_once_each() {
-        let old = records(&[(1, 'a'), (2, 'b'), (4, 'd'), (9, 'x')]);
-        for (new, wanted) in [
-            (old.clone(), 0),
-            (records(&[(1, 'a'), (2, 'c'), (4, 'd'), (9, 'x')]), 1),
-            (records(&[(0, 'a'), (2, 'b'), (3, 'c'), (4, 'd'), (9, 'x')]), 3),
-            (records(&[]), 4),
-        ] {
-            assert_eq!(apart(&old, &new, |a, b| a.0.cmp(&b.0)), wanted, "{new:?}");
-            assert_eq!(apart(&new, &old, |a, b| a.0.cmp(&b.0)), wanted, "{new:?}");
-        }
+    /// How many records there are in it.
+    pub fn count(&self) -> usize {
+        self.providers.len()
+            + self.gateways.len()
+            + self.mappings.len()
+            + self.credentials.len()
+            + self.workspaces.len()
     }
+}
+
+fn gone<R>(
+    records: &[Versions<'_, R>],
+    id: impl Fn(&R) -> RecordId,
+) -> impl Iterator<Item = RecordId> {
+    records.iter().filter(|it| it.now.is_none()).filter_map(|it| it.before).map(id)
 }

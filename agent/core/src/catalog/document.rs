@@ -21,7 +21,7 @@ pub use entries::{CredentialEntry, GatewayEntry, MappingEntry, ProviderEntry, Wo
 use fields::Fields;
 pub(super) use patch::patched;
 pub use plan::Plan;
-pub(super) use plan::{labels, take_away};
+pub(super) use plan::labels;
 pub use scope::Scope;
 pub use text::Text;
 

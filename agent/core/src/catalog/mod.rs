@@ -1,23 +1,29 @@
 //! Providers, gateways, mappings, credentials: the records, and who may use which.
 
+mod build;
 mod change;
 mod check;
 mod config;
 mod difference;
 mod document;
+mod edits;
 mod effect;
+mod index;
 mod kind;
 mod menu;
 pub mod model;
+mod node;
 mod record_id;
 mod removal;
 pub mod select;
 mod snapshot;
+mod sorted;
 pub mod why;
 
-use std::collections::BTreeMap;
+use std::sync::Arc;
 
 pub use change::{Change, Changed, Expected, NotChanged};
+pub use difference::Differences;
 pub use document::{
     CredentialEntry, Document, GatewayEntry, MappingEntry, Plan, ProviderEntry, Scope, Text,
     WorkspaceEntry,
@@ -35,14 +41,15 @@ pub use select::{Candidate, InUse, Offer, explain};
 pub use snapshot::{
     Difference, ENTRIES_MAX, Push, PushError, PushedCredential, PushedGateway, Snapshot,
 };
+pub use sorted::Versions;
 pub use why::Why;
 
-use crate::fault::{Checked, unless_faulty};
 use crate::id::{CredentialId, GatewayId, MappingId, ProviderId};
 use crate::openvpn::OpenvpnConfig;
-use crate::wireguard::{GatewayConfig, key};
-use config::Config;
-use menu::Lines;
+use crate::wireguard::GatewayConfig;
+use index::Index;
+use node::{CredentialNode, GatewayNode};
+use sorted::Sorted;
 
 /// Records as they come from a store or an apply file: in any order, not checked.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -59,42 +66,17 @@ pub struct Records {
     pub workspaces: Vec<Workspace>,
 }
 
-impl Records {
-    fn sort(&mut self) {
-        self.providers.sort_by_key(|provider| provider.id);
-        self.gateways.sort_by_key(|gateway| gateway.id);
-        self.mappings.sort_by_key(|mapping| mapping.id);
-        self.credentials.sort_by_key(|credential| credential.id);
-        self.workspaces.sort_by(|a, b| a.name.cmp(&b.name));
-    }
-}
-
 /// All records, known to be sound together: unique ids and names, references that lead somewhere,
-/// configs that parse. Immutable; a change makes another one.
-#[derive(Debug, Default)]
+/// configs that parse. Immutable; a change makes another one, which shares with it what stays. A
+/// clone shares everything.
+#[derive(Debug, Clone, Default)]
 pub struct Catalog {
-    /// Each list in ascending order of its key.
-    records: Records,
-    /// Beside `records.gateways`.
-    configs: Vec<Config>,
-    /// Beside `records.credentials`: the public key of a WireGuard credential.
-    public_keys: Vec<Option<[u8; 32]>>,
+    providers: Sorted<ProviderId, Arc<Provider>>,
+    gateways: Sorted<GatewayId, Arc<GatewayNode>>,
+    mappings: Sorted<MappingId, Arc<Mapping>>,
+    credentials: Sorted<CredentialId, Arc<CredentialNode>>,
+    workspaces: Sorted<String, Arc<Workspace>>,
     index: Index,
-}
-
-/// Positions in the lists of [`Records`], ascending.
-#[derive(Debug, Default)]
-struct Index {
-    provider_names: BTreeMap<String, usize>,
-    gateway_names: BTreeMap<String, Vec<usize>>,
-    gateways_of: BTreeMap<ProviderId, Vec<usize>>,
-    mappings_of: BTreeMap<Owner, Vec<usize>>,
-    credentials_of: BTreeMap<Owner, Vec<usize>>,
-    /// The smallest limit among the credentials of an account.
-    account_limits: BTreeMap<(ProviderId, String), u32>,
-    /// In the order of menus, not of ids.
-    menu_of: BTreeMap<ProviderId, Vec<usize>>,
-    lines: Lines,
 }
 
 /// What a gateway's name leads to.
@@ -109,46 +91,55 @@ pub enum Named<'a> {
 }
 
 impl Catalog {
-    /// Checks records and keeps them. All faults of all records come at once; a finding's field
-    /// names its record, as in `gateways[mullvad/se-1].config.Peer.Endpoint`.
-    pub fn new(records: Records) -> Checked<Self> {
-        Self::checked(records, &|_| None)
+    /// A copy of every record, each list in ascending order of its key.
+    pub fn records(&self) -> Records {
+        Records {
+            providers: self.providers().cloned().collect(),
+            gateways: self.gateways().cloned().collect(),
+            mappings: self.mappings().cloned().collect(),
+            credentials: self.credentials().cloned().collect(),
+            workspaces: self.workspaces().cloned().collect(),
+        }
     }
 
-    /// The same, with other names for records in findings, where `place` has one.
-    fn checked(mut records: Records, place: &dyn Fn(&RecordId) -> Option<String>) -> Checked<Self> {
-        records.sort();
-        let public_keys: Vec<_> = records.credentials.iter().map(public_key).collect();
-        let (findings, configs) = check::check(&records, &public_keys, place);
-        unless_faulty(findings, || {
-            let index = Index::new(&records);
-            Self { records, configs, public_keys, index }
-        })
+    /// Every provider, in ascending order of id.
+    pub fn providers(&self) -> impl Iterator<Item = &Provider> {
+        self.providers.values().map(Arc::as_ref)
     }
 
-    /// Every record, each list in ascending order of its key.
-    pub fn records(&self) -> &Records {
-        &self.records
+    /// Every gateway, in ascending order of id.
+    pub fn gateways(&self) -> impl Iterator<Item = &Gateway> {
+        self.gateways.values().map(|node| &*node.record)
+    }
+
+    /// Every mapping, in ascending order of id.
+    pub fn mappings(&self) -> impl Iterator<Item = &Mapping> {
+        self.mappings.values().map(Arc::as_ref)
+    }
+
+    /// Every credential, in ascending order of id.
+    pub fn credentials(&self) -> impl Iterator<Item = &Credential> {
+        self.credentials.values().map(|node| &node.record)
+    }
+
+    /// Every workspace, in ascending order of name.
+    pub fn workspaces(&self) -> impl Iterator<Item = &Workspace> {
+        self.workspaces.values().map(Arc::as_ref)
     }
 
     /// A provider by its id.
     pub fn provider(&self, id: ProviderId) -> Option<&Provider> {
-        let list = &self.records.providers;
-        list.binary_search_by_key(&id, |provider| provider.id).ok().map(|at| &list[at])
+        self.providers.get(&id).map(Arc::as_ref)
     }
 
     /// A provider by its name.
     pub fn provider_named(&self, name: &str) -> Option<&Provider> {
-        self.index.provider_names.get(name).map(|at| &self.records.providers[*at])
+        self.index.provider_names.get(name).and_then(|id| self.provider(*id))
     }
 
     /// A gateway by its id.
     pub fn gateway(&self, id: GatewayId) -> Option<&Gateway> {
-        self.gateway_at(id).map(|at| &self.records.gateways[at])
-    }
-
-    fn gateway_at(&self, id: GatewayId) -> Option<usize> {
-        self.records.gateways.binary_search_by_key(&id, |gateway| gateway.id).ok()
+        self.gateways.get(&id).map(|node| &*node.record)
     }
 
     /// A gateway by `provider/name`, or by a name that only one provider's gateway has.
@@ -167,44 +158,45 @@ impl Catalog {
     }
 
     fn gateways_with_name(&self, name: &str) -> impl Iterator<Item = &Gateway> {
-        let positions = self.index.gateway_names.get(name).map_or(&[][..], Vec::as_slice);
-        positions.iter().map(|at| &self.records.gateways[*at])
+        let found = self.index.gateway_names.range(move |(it, _)| it.as_str().cmp(name));
+        found.filter_map(|(_, id)| self.gateway(*id))
     }
 
     /// A provider's gateways, in ascending order of id.
     pub fn gateways_of(&self, provider: ProviderId) -> impl Iterator<Item = &Gateway> {
-        let positions = self.index.gateways_of.get(&provider).map_or(&[][..], Vec::as_slice);
-        positions.iter().map(|at| &self.records.gateways[*at])
+        let records = self.index.of_provider(provider).filter_map(RecordId::gateway);
+        records.filter_map(|id| self.gateway(id))
+    }
+
+    /// A provider's credentials, in ascending order of id.
+    fn credentials_at(&self, provider: ProviderId) -> impl Iterator<Item = &Credential> {
+        let records = self.index.of_provider(provider).filter_map(RecordId::credential);
+        records.filter_map(|id| self.credential(id))
     }
 
     /// A WireGuard gateway's config, as it was parsed when the record entered.
     pub fn wireguard(&self, gateway: GatewayId) -> Option<&GatewayConfig> {
-        self.gateway_at(gateway).and_then(|at| self.configs[at].wireguard())
+        self.gateways.get(&gateway).and_then(|node| node.parsed.config.wireguard())
     }
 
     /// An OpenVPN gateway's config, as it was parsed when the record entered.
     pub fn openvpn(&self, gateway: GatewayId) -> Option<&OpenvpnConfig> {
-        self.gateway_at(gateway).and_then(|at| self.configs[at].openvpn())
+        self.gateways.get(&gateway).and_then(|node| node.parsed.config.openvpn())
     }
 
     /// A mapping by its id.
     pub fn mapping(&self, id: MappingId) -> Option<&Mapping> {
-        let list = &self.records.mappings;
-        list.binary_search_by_key(&id, |mapping| mapping.id).ok().map(|at| &list[at])
+        self.mappings.get(&id).map(Arc::as_ref)
     }
 
     /// A credential by its id.
     pub fn credential(&self, id: CredentialId) -> Option<&Credential> {
-        let list = &self.records.credentials;
-        list.binary_search_by_key(&id, |credential| credential.id).ok().map(|at| &list[at])
+        self.credentials.get(&id).map(|node| &node.record)
     }
 
     /// A workspace by its name.
     pub fn workspace(&self, name: &str) -> Option<&Workspace> {
-        let list = &self.records.workspaces;
-        list.binary_search_by(|workspace| workspace.name.as_str().cmp(name))
-            .ok()
-            .map(|at| &list[at])
+        self.workspaces.get(name).map(Arc::as_ref)
     }
 
     /// Whether a launch of this workspace may go without a gateway.
@@ -223,50 +215,11 @@ impl Catalog {
 
     /// How many live connections the credentials of an account may carry together.
     pub fn account_limit(&self, provider: ProviderId, account: &str) -> Option<u32> {
-        self.index.account_limits.get(&(provider, account.to_owned())).copied()
+        self.index.account_limit(provider, account)
     }
 
     /// The public key of a WireGuard credential.
     pub fn public_key(&self, credential: CredentialId) -> Option<[u8; 32]> {
-        let credentials = &self.records.credentials;
-        let at = credentials.binary_search_by_key(&credential, |it| it.id).ok()?;
-        self.public_keys[at]
-    }
-}
-
-fn public_key(credential: &Credential) -> Option<[u8; 32]> {
-    match &credential.secret {
-        CredentialSecret::PrivateKey(private_key) => Some(key::public_of(private_key)),
-        CredentialSecret::UserPassword { .. } | CredentialSecret::Custom(_) => None,
-    }
-}
-
-impl Index {
-    fn new(records: &Records) -> Self {
-        let mut index = Self::default();
-        for (at, provider) in records.providers.iter().enumerate() {
-            index.provider_names.insert(provider.name.clone(), at);
-        }
-        for (at, gateway) in records.gateways.iter().enumerate() {
-            index.gateway_names.entry(gateway.name.clone()).or_default().push(at);
-            index.gateways_of.entry(gateway.provider_id).or_default().push(at);
-        }
-        for (at, mapping) in records.mappings.iter().enumerate() {
-            index.mappings_of.entry(mapping.owner.clone()).or_default().push(at);
-        }
-        for (at, credential) in records.credentials.iter().enumerate() {
-            index.credentials_of.entry(credential.owner.clone()).or_default().push(at);
-            index.note_account_limit(credential);
-        }
-        index.menu_of = menu::in_order(records);
-        index.lines = Lines::new(records);
-        index
-    }
-
-    fn note_account_limit(&mut self, credential: &Credential) {
-        let (Some(account), Some(limit)) = (&credential.account, credential.limit) else { return };
-        let account = (credential.provider_id, account.clone());
-        let smallest = self.account_limits.entry(account).or_insert(limit.get());
-        *smallest = limit.get().min(*smallest);
+        self.credentials.get(&credential)?.public_key
     }
 }

@@ -3,11 +3,12 @@
 use std::collections::BTreeSet;
 
 use super::change::{Changed, NotChanged};
-use super::document::{Plan, labels, take_away};
+use super::document::{Plan, labels};
+use super::edits::Edits;
 use super::model::GatewayScope;
-use super::{Catalog, RecordId, Records};
+use super::{Catalog, RecordId};
 use crate::fault::Finding;
-use crate::id::{GatewayId, ProviderId};
+use crate::id::GatewayId;
 
 /// The most records that a refusal names.
 const NEEDED_MAX: usize = 100;
@@ -25,26 +26,24 @@ pub(super) fn without(
     }
     let Dependents { mut gone, lists } = dependents;
     gone.insert(record.clone());
-    let mut records = catalog.records().clone();
+    let mut edits = Edits::removing(&gone);
     let emptied = match &record {
-        RecordId::Gateway(gateway) => strike(&mut records, *gateway),
+        RecordId::Gateway(gateway) => strike(catalog, &mut edits, *gateway, &lists),
         RecordId::Provider(_)
         | RecordId::Mapping(_)
         | RecordId::Credential(_)
         | RecordId::Workspace(_) => BTreeSet::new(),
     };
-    take_away(&mut records, &gone);
-    let (after, _) = Catalog::new(records)?;
+    let (after, _) = catalog.with(edits, std::iter::empty(), &|_| None)?;
     let warn =
         |label| Finding::warning(format!("{label} lists no gateway any more: it allows none"));
-    let findings = labels(catalog.records(), &emptied).into_iter().map(warn).collect();
-    let named = gone.union(&lists).cloned().collect();
+    let findings = labels(catalog, &emptied).into_iter().map(warn).collect();
+    let named: BTreeSet<_> = gone.union(&lists).cloned().collect();
     let plan = Plan {
         catalog: after,
-        touched: Records::default(),
         created: Vec::new(),
-        updated: labels(catalog.records(), &lists),
-        removed: labels(catalog.records(), &gone),
+        updated: labels(catalog, &lists),
+        removed: labels(catalog, &gone),
         unchanged: 0,
         named: BTreeSet::new(),
         gone,
@@ -52,24 +51,41 @@ pub(super) fn without(
     Ok(Changed { record, named, plan, findings })
 }
 
-/// Takes a gateway off every list, and gives those whose lists are empty now.
-fn strike(records: &mut Records, gateway: GatewayId) -> BTreeSet<RecordId> {
-    let mappings = records.mappings.iter_mut();
-    let mappings = mappings.map(|it| (RecordId::Mapping(it.id), &mut it.gateways, &mut it.version));
-    let credentials = records.credentials.iter_mut();
-    let credentials =
-        credentials.map(|it| (RecordId::Credential(it.id), &mut it.gateways, &mut it.version));
+/// Takes a gateway off these lists, and gives those that are empty then.
+fn strike(
+    catalog: &Catalog,
+    edits: &mut Edits,
+    gateway: GatewayId,
+    lists: &BTreeSet<RecordId>,
+) -> BTreeSet<RecordId> {
     let mut emptied = BTreeSet::new();
-    for (record, scope, version) in mappings.chain(credentials) {
-        let GatewayScope::Selected(ids) = scope else { continue };
-        if ids.remove(&gateway) {
-            *version += 1;
-            if ids.is_empty() {
-                emptied.insert(record);
-            }
+    for record in lists {
+        if let Some(mut mapping) = record.mapping().and_then(|id| catalog.mapping(id)).cloned() {
+            mapping.version += 1;
+            take_off(&mut mapping.gateways, gateway, record, &mut emptied);
+            edits.mappings.insert(mapping.id, Some(mapping));
+        }
+        let credential = record.credential().and_then(|id| catalog.credential(id)).cloned();
+        if let Some(mut credential) = credential {
+            credential.version += 1;
+            take_off(&mut credential.gateways, gateway, record, &mut emptied);
+            edits.credentials.insert(credential.id, Some(credential));
         }
     }
     emptied
+}
+
+fn take_off(
+    scope: &mut GatewayScope,
+    gateway: GatewayId,
+    record: &RecordId,
+    emptied: &mut BTreeSet<RecordId>,
+) {
+    let GatewayScope::Selected(ids) = scope else { return };
+    ids.remove(&gateway);
+    if ids.is_empty() {
+        emptied.insert(record.clone());
+    }
 }
 
 /// What needs a record.
@@ -83,38 +99,18 @@ struct Dependents {
 
 impl Dependents {
     fn of(catalog: &Catalog, record: &RecordId) -> Self {
+        let index = &catalog.index;
         match record {
-            RecordId::Provider(id) => Self::of_provider(catalog, *id),
-            RecordId::Gateway(id) => Self::of_gateway(catalog, *id),
+            RecordId::Provider(id) => {
+                Self { gone: index.of_provider(*id).cloned().collect(), ..Self::default() }
+            }
+            RecordId::Gateway(id) => {
+                Self { lists: index.listed_by(*id).cloned().collect(), ..Self::default() }
+            }
             RecordId::Mapping(_) | RecordId::Credential(_) | RecordId::Workspace(_) => {
                 Self::default()
             }
         }
-    }
-
-    fn of_provider(catalog: &Catalog, id: ProviderId) -> Self {
-        let Records { mappings, credentials, .. } = catalog.records();
-        let mappings = mappings.iter().filter(|it| it.provider_id == id);
-        let credentials = credentials.iter().filter(|it| it.provider_id == id);
-        let mut gone = BTreeSet::new();
-        gone.extend(catalog.gateways_of(id).map(|it| RecordId::Gateway(it.id)));
-        gone.extend(mappings.map(|it| RecordId::Mapping(it.id)));
-        gone.extend(credentials.map(|it| RecordId::Credential(it.id)));
-        Self { gone, lists: BTreeSet::new() }
-    }
-
-    fn of_gateway(catalog: &Catalog, id: GatewayId) -> Self {
-        let lists_it = |scope: &GatewayScope| match scope {
-            GatewayScope::All => false,
-            GatewayScope::Selected(ids) => ids.contains(&id),
-        };
-        let Records { mappings, credentials, .. } = catalog.records();
-        let mappings = mappings.iter().filter(|it| lists_it(&it.gateways));
-        let credentials = credentials.iter().filter(|it| lists_it(&it.gateways));
-        let mut lists = BTreeSet::new();
-        lists.extend(mappings.map(|it| RecordId::Mapping(it.id)));
-        lists.extend(credentials.map(|it| RecordId::Credential(it.id)));
-        Self { gone: BTreeSet::new(), lists }
     }
 
     fn is_empty(&self) -> bool {
@@ -123,7 +119,7 @@ impl Dependents {
 
     fn findings(&self, catalog: &Catalog) -> Vec<Finding> {
         let of = |these: &BTreeSet<RecordId>, what: &str| {
-            let labels = labels(catalog.records(), these).into_iter();
+            let labels = labels(catalog, these).into_iter();
             labels.map(|label| Finding::fault(format!("{label} {what}"))).collect::<Vec<_>>()
         };
         let mut findings = of(&self.gone, "belongs to it");

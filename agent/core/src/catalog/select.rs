@@ -6,6 +6,7 @@ mod judge;
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::model::{Credential, Mapping, Owner, Provider, SelectionPolicy, Subject};
+use super::node::GatewayNode;
 use super::{Catalog, Why};
 use crate::id::{CredentialId, GatewayId, ProviderId};
 use crate::wireguard::ConflictKey;
@@ -51,9 +52,9 @@ pub fn explain(
     subject: &Subject,
     gateway: GatewayId,
 ) -> Result<Offer, Vec<Why>> {
-    let Some(at) = catalog.gateway_at(gateway) else { return Err(vec![Why::NoSuchGateway]) };
+    let Some(node) = catalog.gateways.get(&gateway) else { return Err(vec![Why::NoSuchGateway]) };
     let asking = Asking { catalog, in_use, subject };
-    let way = asking.way(at);
+    let way = asking.way(node);
     let mut reasons = asking.against_way(&way);
     let (candidates, against_credentials) = asking.credentials_for(&way);
     if candidates.is_empty() {
@@ -62,17 +63,23 @@ pub fn explain(
     if reasons.is_empty() { Ok(Offer { candidates }) } else { Err(reasons) }
 }
 
-/// The positions of the gateways that [`explain`] offers, by the names of their providers, and then
-/// by country, city and their own names.
-pub(super) fn offered(catalog: &Catalog, in_use: &impl InUse, subject: &Subject) -> Vec<usize> {
+/// The gateways that [`explain`] offers, by the names of their providers, and then by country, city
+/// and their own names.
+pub(super) fn offered<'a>(
+    catalog: &'a Catalog,
+    in_use: &impl InUse,
+    subject: &Subject,
+) -> Vec<&'a GatewayNode> {
     let asking = Asking { catalog, in_use, subject };
     let reaches = asking.reaches();
     let mut offered = Vec::new();
-    for provider in catalog.index.provider_names.values() {
-        let provider = &catalog.records.providers[*provider];
-        let Some(reach) = reaches.get(&provider.id) else { continue };
-        let gateways = catalog.index.menu_of.get(&provider.id).into_iter().flatten().copied();
-        offered.extend(gateways.filter(|at| asking.reaches_way(reach, &asking.way(*at))));
+    for id in catalog.index.provider_names.values() {
+        let Some((reach, provider)) = reaches.get(id).zip(catalog.provider(*id)) else { continue };
+        let gateways = catalog.index.menu_of(*id);
+        offered.extend(gateways.filter(|node| {
+            let way = Way { provider, gateway: &node.record, config: &node.parsed.config };
+            asking.reaches_way(reach, &way)
+        }));
     }
     offered
 }
@@ -85,9 +92,9 @@ pub fn keeps(
     gateway: GatewayId,
     credential: CredentialId,
 ) -> Result<(), Vec<Why>> {
-    let Some(at) = catalog.gateway_at(gateway) else { return Err(vec![Why::NoSuchGateway]) };
+    let Some(node) = catalog.gateways.get(&gateway) else { return Err(vec![Why::NoSuchGateway]) };
     let asking = Asking { catalog, in_use: &Nothing, subject };
-    let way = asking.way(at);
+    let way = asking.way(node);
     let mut reasons = asking.against_way(&way);
     match asking.credentials().find(|held| held.credential.id == credential) {
         None => reasons.push(Why::NoCredential),
@@ -132,13 +139,12 @@ struct Reach<'a> {
 }
 
 impl<'a, U: InUse> Asking<'a, U> {
-    fn way(&self, at: usize) -> Way<'a> {
-        let gateway = &self.catalog.records.gateways[at];
-        let provider = self.catalog.provider(gateway.provider_id);
+    fn way(&self, node: &'a GatewayNode) -> Way<'a> {
+        let provider = self.catalog.provider(node.record.provider_id);
         Way {
             provider: provider.expect("a catalog's references lead somewhere"),
-            gateway,
-            config: &self.catalog.configs[at],
+            gateway: &node.record,
+            config: &node.parsed.config,
         }
     }
 
@@ -260,18 +266,16 @@ impl<'a, U: InUse> Asking<'a, U> {
     }
 
     fn mappings(&self, owners: &BTreeSet<Owner>) -> impl Iterator<Item = &'a Mapping> {
-        let Catalog { records, index, .. } = self.catalog;
-        let positions = owners.iter().filter_map(|owner| index.mappings_of.get(owner));
-        positions.flatten().map(|at| &records.mappings[*at])
+        let index = &self.catalog.index;
+        owners.iter().flat_map(|owner| index.mappings_of(owner))
     }
 
     fn credentials(&self) -> impl Iterator<Item = Held<'a>> {
-        let Catalog { records, index, public_keys, .. } = self.catalog;
-        let owners = self.owners();
-        let positions = owners.into_iter().filter_map(|owner| index.credentials_of.get(&owner));
-        positions.flatten().map(|at| Held {
-            credential: &records.credentials[*at],
-            public_key: public_keys[*at].as_ref(),
-        })
+        let index = &self.catalog.index;
+        let nodes = self.owners().into_iter().flat_map(|owner| {
+            // Those of one owner are found in one place.
+            index.credentials_of(&owner).collect::<Vec<_>>()
+        });
+        nodes.map(|node| Held { credential: &node.record, public_key: node.public_key.as_ref() })
     }
 }

@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use egress_core::catalog::{
-    CredentialEntry, CredentialSecret, Document, GatewayEntry, GatewayScope, MappingEntry, Plan,
-    ProviderEntry, ProviderType, Records, Text, WorkspaceEntry,
+    Catalog, CredentialEntry, CredentialSecret, Document, GatewayEntry, GatewayScope, MappingEntry,
+    Plan, ProviderEntry, ProviderType, Text, WorkspaceEntry,
 };
 use egress_core::fault::{Faults, Finding, Severity};
 use egress_core::secret::Secret;
@@ -84,13 +84,18 @@ pub fn ids() -> impl FnMut() -> Uuid {
     }
 }
 
-fn plan(text: &str, existing: &Records) -> (Plan, Vec<Finding>) {
+fn plan(text: &str, existing: &Catalog) -> (Plan, Vec<Finding>) {
     opened(text).against(existing, ids()).unwrap()
+}
+
+/// What a first apply makes.
+fn first(text: &str) -> (Plan, Vec<Finding>) {
+    plan(text, &Catalog::default())
 }
 
 #[test]
 fn a_first_apply_makes_every_record_in_the_order_of_the_document() {
-    let (plan, findings) = plan(&sample(), &Records::default());
+    let (plan, findings) = first(&sample());
     assert_eq!(
         plan.created,
         [
@@ -104,7 +109,7 @@ fn a_first_apply_makes_every_record_in_the_order_of_the_document() {
     );
     assert_eq!((plan.updated.len(), plan.unchanged), (0, 0));
     let records = plan.catalog.records();
-    assert_eq!(records, &plan.touched);
+    assert_eq!(plan.catalog.since(&Catalog::default()).count(), 6);
     assert_eq!(records.gateways[1].id.0, Uuid::from_u128(3));
     let credential = &records.credentials[0];
     assert_eq!(credential.secret, CredentialSecret::PrivateKey(private_key(7)));
@@ -117,21 +122,21 @@ fn a_first_apply_makes_every_record_in_the_order_of_the_document() {
 
 #[test]
 fn applying_the_same_again_changes_nothing() {
-    let (first, _) = plan(&sample(), &Records::default());
-    let (again, _) = plan(&sample(), first.catalog.records());
+    let (first, _) = first(&sample());
+    let (again, _) = plan(&sample(), &first.catalog);
     assert_eq!((again.created.len(), again.updated.len(), again.unchanged), (0, 0, 6));
-    assert_eq!(again.touched, Records::default());
+    assert_eq!(again.catalog.since(&first.catalog).count(), 0);
     assert_eq!(again.catalog.records(), first.catalog.records());
 }
 
 #[test]
 fn a_later_apply_keeps_ids_and_omitted_secrets_and_counts_versions() {
-    let (first, _) = plan(&sample(), &Records::default());
+    let (first, _) = first(&sample());
     let text = sample()
         .replace("private_key_file = \"ann.key\"\n", "")
         .replace("active_connection_limit = 2", "active_connection_limit = 3")
         .replace("country = \"SE\"\n", "");
-    let (second, _) = plan(&text, first.catalog.records());
+    let (second, _) = plan(&text, &first.catalog);
     assert_eq!(second.updated, ["gateway mullvad/se-1", "credential mullvad/ann"]);
     assert_eq!(second.unchanged, 4);
     let (before, after) = (first.catalog.records(), second.catalog.records());
@@ -140,12 +145,13 @@ fn a_later_apply_keeps_ids_and_omitted_secrets_and_counts_versions() {
     assert_eq!((before.credentials[0].version, after.credentials[0].version), (1, 2));
     assert_eq!(after.gateways[0].country, "");
     assert_eq!(after.gateways[1].version, 1);
-    assert_eq!(second.touched.gateways.len(), 1);
+    let since = second.catalog.since(&first.catalog);
+    assert_eq!((since.gateways.len(), since.credentials.len(), since.count()), (1, 1, 2));
 }
 
 #[test]
 fn a_record_with_an_id_can_be_renamed_and_its_old_name_given_away() {
-    let (first, _) = plan(&sample(), &Records::default());
+    let (first, _) = first(&sample());
     let id = first.catalog.records().gateways[0].id;
     let renamed =
         sample().replace("name = \"se-1\"\n", &format!("id = \"{id}\"\nname = \"se-9\"\n"));
@@ -157,16 +163,16 @@ fn a_record_with_an_id_can_be_renamed_and_its_old_name_given_away() {
         next += 1;
         Uuid::from_u128(next)
     };
-    let (plan, _) = document.against(first.catalog.records(), new_id).unwrap();
+    let (plan, _) = document.against(&first.catalog, new_id).unwrap();
     assert_eq!(plan.catalog.gateway(id).unwrap().name, "se-9");
     assert_eq!(plan.created, ["gateway mullvad/se-1"]);
 }
 
 #[test]
 fn records_of_other_documents_stay() {
-    let (first, _) = plan(&sample(), &Records::default());
+    let (first, _) = first(&sample());
     let text = "[[workspace]]\nname = \"chrome\"\n";
-    let (second, _) = plan(text, first.catalog.records());
+    let (second, _) = plan(text, &first.catalog);
     assert_eq!(second.catalog.records().workspaces.len(), 2);
     assert_eq!(second.catalog.records().gateways, first.catalog.records().gateways);
 }
@@ -176,7 +182,7 @@ fn a_private_key_in_a_config_is_not_kept() {
     let key = private_key_text(55);
     let text =
         sample().replace("Address = 10.0.0.2", &format!("Address = 10.0.0.2\nPrivateKey = {key}"));
-    let (plan, findings) = plan(&text, &Records::default());
+    let (plan, findings) = first(&text);
     assert!(!plan.catalog.records().gateways[0].config.contains(&key));
     assert_eq!(findings[0].severity, Severity::Warning);
     assert_eq!(findings[0].field.as_deref(), Some("gateway[0].config.Interface.PrivateKey"));
@@ -185,7 +191,7 @@ fn a_private_key_in_a_config_is_not_kept() {
 #[test]
 fn faults_of_a_configs_own_file_name_that_file() {
     let text = sample().replace("se-2.conf", "bad.conf");
-    let Err(Faults(findings)) = opened(&text).against(&Records::default(), ids()) else {
+    let Err(Faults(findings)) = opened(&text).against(&Catalog::default(), ids()) else {
         panic!("taken")
     };
     let said: BTreeSet<_> = findings.iter().map(ToString::to_string).collect();
@@ -208,7 +214,7 @@ fn a_slip_is_answered_with_what_was_meant() {
 #[test]
 fn the_row_form_of_a_limit_is_taken_too() {
     let text = |form: &str| sample().replace("active_connection_limit = 2", form);
-    let limit = |form| plan(&text(form), &Records::default()).0.touched.credentials[0].limit;
+    let limit = |form| first(&text(form)).0.catalog.records().credentials[0].limit;
     let on = "limit_active_connections = true\nactive_connection_limit = 5";
     assert_eq!(limit(on).unwrap().get(), 5);
     assert_eq!(limit("limit_active_connections = false\nactive_connection_limit = 0"), None);
@@ -220,8 +226,8 @@ fn a_document_survives_the_way_over_the_wire() {
     let document = opened(&sample());
     let value = serde_json::to_value(&document).unwrap();
     let (sent, _) = Document::from_value(value).unwrap();
-    let plan = |document: &Document| document.against(&Records::default(), ids()).unwrap().0;
-    assert_eq!(plan(&sent).touched, plan(&document).touched);
+    let plan = |document: &Document| document.against(&Catalog::default(), ids()).unwrap().0;
+    assert_eq!(plan(&sent).catalog.records(), plan(&document).catalog.records());
 }
 
 #[test]
@@ -229,7 +235,7 @@ fn faults_that_come_back_over_the_wire_find_their_lines() {
     let text = sample().replace("provider = \"mullvad\"\ngroup", "provider = \"x\"\ngroup");
     let document = opened(&text);
     let (sent, _) = Document::from_value(serde_json::to_value(&document).unwrap()).unwrap();
-    let Err(Faults(findings)) = sent.against(&Records::default(), ids()) else { panic!("taken") };
+    let Err(Faults(findings)) = sent.against(&Catalog::default(), ids()) else { panic!("taken") };
     assert_eq!(findings[0].line, None);
     assert_eq!(document.locate(findings)[0].line, Some(26));
 }
@@ -284,7 +290,7 @@ name = "b"
 group = "staff"
 custom = "{}"
 "#;
-    let (first, _) = plan(text, &Records::default());
+    let (first, _) = first(text);
     let records = first.catalog.records();
     assert_eq!(records.providers[0].kind, ProviderType::Openvpn);
     let login = |password: &str| CredentialSecret::UserPassword {
@@ -292,23 +298,23 @@ custom = "{}"
         password: Secret::new(password.to_owned()),
     };
     assert_eq!(records.credentials[0].secret, login("hunter2"));
-    let (second, _) = plan(&text.replace("username = \"ann\"\n", ""), records);
+    let (second, _) = plan(&text.replace("username = \"ann\"\n", ""), &first.catalog);
     assert_eq!(second.unchanged, 4);
-    let (third, _) = plan(&text.replace("hunter2", "hunter3"), records);
+    let (third, _) = plan(&text.replace("hunter2", "hunter3"), &first.catalog);
     assert_eq!(third.updated, ["credential ovpn/a"]);
-    assert_eq!(third.touched.credentials[0].secret, login("hunter3"));
+    assert_eq!(third.catalog.records().credentials[0].secret, login("hunter3"));
 }
 
 #[test]
 fn a_preshared_key_stays_when_left_out_and_goes_when_empty() {
     let with = |line: &str| sample().replace("active_connection_limit = 2", line);
     let key = format!("preshared_key = \"{}\"", private_key_text(8));
-    let (first, _) = plan(&with(&key), &Records::default());
+    let (first, _) = first(&with(&key));
     let kept = |plan: &Plan| plan.catalog.records().credentials[0].overrides.preshared_key.clone();
     assert_eq!(kept(&first), Some(private_key(8)));
-    let (second, _) = plan(&with(""), first.catalog.records());
+    let (second, _) = plan(&with(""), &first.catalog);
     assert_eq!(kept(&second), Some(private_key(8)));
-    let (third, _) = plan(&with("preshared_key = \"\""), first.catalog.records());
+    let (third, _) = plan(&with("preshared_key = \"\""), &first.catalog);
     assert_eq!(kept(&third), None);
 }
 
@@ -355,7 +361,7 @@ fn no_finding_repeats_a_secret() {
                         || form.contains("gateways")
                         || form.contains("provider")
                 );
-                document.resolve(file)?.against(&Records::default(), ids()).map(|_| ())
+                document.resolve(file)?.against(&Catalog::default(), ids()).map(|_| ())
             });
             let Err(faults) = result else { continue };
             refused += 1;
@@ -371,7 +377,7 @@ fn a_file_that_was_not_brought_in_is_a_fault_and_never_sent() {
     let (document, _) = Document::from_toml(&sample(), FILE).unwrap();
     assert!(matches!(document.gateways[1].config, Text::File(_)));
     assert!(serde_json::to_string(&document).is_err());
-    assert!(document.against(&Records::default(), ids()).is_err());
+    assert!(document.against(&Catalog::default(), ids()).is_err());
 }
 
 #[test]

@@ -12,3 +12,5 @@ mod openvpn;
 mod push;
 mod records;
 mod rows;
+mod sharing;
+mod steps;

@@ -1,6 +1,6 @@
 //! Mistakes in an apply document, each with the lines and fields of its faults.
 
-use egress_core::catalog::{Document, Records};
+use egress_core::catalog::{Catalog, Document};
 use egress_core::fault::{Faults, Severity};
 
 use crate::apply::{FILE, file, ids, sample};
@@ -88,7 +88,7 @@ const MISTAKES: &[(&str, &str, &[&str])] = &[
 /// What applying the text as a first document comes to: every fault, as `line field`.
 fn faults(text: &str) -> Vec<String> {
     let result = Document::from_toml(text, FILE).and_then(|(document, _)| {
-        document.resolve(file)?.against(&Records::default(), ids()).map(|_| ())
+        document.resolve(file)?.against(&Catalog::default(), ids()).map(|_| ())
     });
     let Err(Faults(findings)) = result else { return Vec::new() };
     let faults = findings.iter().filter(|it| it.severity == Severity::Fault);

@@ -45,7 +45,7 @@ fn a_login_in_a_text_is_cut_out_when_it_enters() {
         "gateway": [{ "provider": "o", "name": "g", "config": config }],
     });
     let (document, _) = Document::from_value(body).unwrap();
-    let (plan, findings) = document.against(&Records::default(), ids()).unwrap();
+    let (plan, findings) = document.against(&Catalog::default(), ids()).unwrap();
     let kept = &plan.catalog.records().gateways[0].config;
     assert!(!kept.contains("canary-login") && kept.contains("auth-user-pass"), "{kept}");
     let told = |finding: &egress_core::fault::Finding| finding.message.contains("not kept");

@@ -92,7 +92,7 @@ fn switched(existing: &Catalog, external_id: &str, enabled: bool) -> Catalog {
     }]});
     let (document, _) = Document::from_value(document).unwrap();
     let unknown = || unreachable!("the gateway has an id");
-    document.against(existing.records(), unknown).unwrap().0.catalog
+    document.against(existing, unknown).unwrap().0.catalog
 }
 
 fn first() -> Catalog {
@@ -190,7 +190,7 @@ fn what_an_admin_switches_later_survives_pushes() {
 
 #[test]
 fn an_expected_exit_is_an_admins_and_survives_pushes() {
-    let mut records = first().records().clone();
+    let mut records = first().records();
     let exit = Some(ExpectedExit { country: Some("SE".to_owned()), ..ExpectedExit::default() });
     records.gateways[0].expected_exit.clone_from(&exit);
     let after = pushed(&catalog(records), &snapshot(2, &[1, 2]));
@@ -401,7 +401,7 @@ fn credentials_are_pushed_like_gateways() {
     assert_eq!(push.credentials.created, ["k-a", "k-b"]);
     let after = push.catalog.unwrap();
     let find = |catalog: &Catalog, name: &str| {
-        let found = catalog.records().credentials.iter().find(|it| it.name == name);
+        let found = catalog.credentials().find(|it| it.name == name);
         found.expect("there is such a credential").clone()
     };
     let a = find(&after, "a");

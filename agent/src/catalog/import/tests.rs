@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use egress_core::catalog::{Catalog, CredentialSecret, Records};
+use egress_core::catalog::{Catalog, CredentialSecret};
 use tempfile::TempDir;
 use uuid::Uuid;
 
@@ -65,7 +65,7 @@ fn imported(text: &str) -> (Document, Catalog) {
     let (file, findings) = read_file(&path).unwrap();
     assert!(findings.is_empty(), "{findings:?}");
     let document = file.document("wg0", None, &import());
-    let (plan, _) = document.against(&Records::default(), Uuid::now_v7).unwrap();
+    let (plan, _) = document.against(&Catalog::default(), Uuid::now_v7).unwrap();
     (document, plan.catalog)
 }
 
@@ -132,7 +132,7 @@ fn peers_with_different_preshared_keys_keep_them() {
 #[test]
 fn a_second_import_of_the_same_file_changes_nothing() {
     let (document, catalog) = imported(&wg_quick(&[peer(9, Some(PRESHARED))]));
-    let (plan, _) = document.against(catalog.records(), Uuid::now_v7).unwrap();
+    let (plan, _) = document.against(&catalog, Uuid::now_v7).unwrap();
     assert_eq!((plan.unchanged, plan.created.len(), plan.updated.len()), (4, 0, 0));
 }
 
@@ -174,7 +174,7 @@ fn a_profile_with_files_beside_it_becomes_four_records_of_its_name() {
     assert_eq!(left_out, ["dev"]);
     assert!(file.needs_login() && file.login().is_none());
     let document = file.document("home", Some(login()), &import());
-    let (plan, _) = document.against(&Records::default(), Uuid::now_v7).unwrap();
+    let (plan, _) = document.against(&Catalog::default(), Uuid::now_v7).unwrap();
     let records = plan.catalog.records();
     assert_eq!(records.providers[0].kind, ProviderType::Openvpn);
     assert_eq!(records.gateways[0].name, "home");
@@ -193,7 +193,7 @@ fn a_login_in_the_profile_is_the_credentials_and_not_the_gateways() {
     assert_eq!(file.login(), Some(login()));
     let document = file.document("home", Some(login()), &import());
     assert!(!format!("{:?}", document.gateways).contains("canary-login"));
-    let (plan, _) = document.against(&Records::default(), Uuid::now_v7).unwrap();
+    let (plan, _) = document.against(&Catalog::default(), Uuid::now_v7).unwrap();
     assert!(!plan.catalog.records().gateways[0].config.contains("canary-login"));
 }
 
@@ -224,7 +224,7 @@ fn a_file_named_from_the_root_is_looked_for_beside_the_profile() {
         let (_dir, path) = beside_each_other(&PROFILE.replace("ca ca.crt", &format!("ca {named}")));
         let (file, _) = read_file(&path).unwrap_or_else(|faults| panic!("{named}: {faults}"));
         let document = file.document("home", Some(login()), &import());
-        let (plan, _) = document.against(&Records::default(), Uuid::now_v7).unwrap();
+        let (plan, _) = document.against(&Catalog::default(), Uuid::now_v7).unwrap();
         assert!(plan.catalog.records().gateways[0].config.contains("<ca>"), "{named}");
     }
     let windows = PROFILE.replace("key pki/client.key", "key pki\\\\client.key");

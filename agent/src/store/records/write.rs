@@ -1,10 +1,8 @@
 //! Records become rows: only those that differ are written.
 
-use std::collections::BTreeMap;
-
 use egress_core::catalog::{
-    Credential, CredentialSecret, Gateway, GatewayScope, LastPush, Mapping, Owner, Provider,
-    Records, Workspace,
+    Credential, CredentialSecret, Differences, Gateway, GatewayScope, LastPush, Mapping, Owner,
+    Provider, Versions, Workspace,
 };
 use egress_core::id::{CredentialId, GatewayId, ProviderId};
 use rusqlite::{Connection, named_params};
@@ -12,35 +10,29 @@ use rusqlite::{Connection, named_params};
 use crate::store::columns::{Bits, Json, Word};
 use crate::store::seal::{MasterKey, Record};
 
-/// Makes the tables, which hold `old`, hold `new`. Call it in a transaction.
+/// Makes the tables hold what is now. Call it in a transaction.
 ///
 /// What changed is deleted and inserted again, all deletions first, so that two records may swap
 /// their names.
 pub(in crate::store) fn write(
     db: &Connection,
     key: &MasterKey,
-    old: &Records,
-    new: &Records,
+    changes: &Differences<'_>,
 ) -> rusqlite::Result<()> {
+    let Differences { providers, gateways, mappings, credentials, workspaces } = changes;
     // Within the transaction a reference may lead nowhere for a while.
     db.pragma_update(None, "defer_foreign_keys", "ON")?;
-    let providers = Difference::of(&old.providers, &new.providers, |it| it.id);
-    let gateways = Difference::of(&old.gateways, &new.gateways, |it| it.id);
-    let mappings = Difference::of(&old.mappings, &new.mappings, |it| it.id);
-    let credentials = Difference::of(&old.credentials, &new.credentials, |it| it.id);
-    let workspaces = Difference::of(&old.workspaces, &new.workspaces, |it| it.name.clone());
+    delete(db, &DELETE_PROVIDER, providers, |it| *it.id.as_bytes())?;
+    delete(db, &["DELETE FROM gateway WHERE id = ?1"], gateways, |it| *it.id.as_bytes())?;
+    delete(db, &DELETE_MAPPING, mappings, |it| *it.id.as_bytes())?;
+    delete(db, &DELETE_CREDENTIAL, credentials, |it| *it.id.as_bytes())?;
+    delete(db, &["DELETE FROM workspace WHERE name = ?1"], workspaces, |it| it.name.clone())?;
 
-    providers.delete(db, &DELETE_PROVIDER, |it| *it.id.as_bytes())?;
-    gateways.delete(db, &["DELETE FROM gateway WHERE id = ?1"], |it| *it.id.as_bytes())?;
-    mappings.delete(db, &DELETE_MAPPING, |it| *it.id.as_bytes())?;
-    credentials.delete(db, &DELETE_CREDENTIAL, |it| *it.id.as_bytes())?;
-    workspaces.delete(db, &["DELETE FROM workspace WHERE name = ?1"], |it| it.name.clone())?;
-
-    providers.now.into_iter().try_for_each(|it| insert_provider(db, key, it))?;
-    gateways.now.into_iter().try_for_each(|it| insert_gateway(db, key, it))?;
-    mappings.now.into_iter().try_for_each(|it| insert_mapping(db, it))?;
-    credentials.now.into_iter().try_for_each(|it| insert_credential(db, key, it))?;
-    workspaces.now.into_iter().try_for_each(|it| insert_workspace(db, it))
+    insert(providers, |it| insert_provider(db, key, it))?;
+    insert(gateways, |it| insert_gateway(db, key, it))?;
+    insert(mappings, |it| insert_mapping(db, it))?;
+    insert(credentials, |it| insert_credential(db, key, it))?;
+    insert(workspaces, |it| insert_workspace(db, it))
 }
 
 const DELETE_PROVIDER: [&str; 2] =
@@ -52,37 +44,26 @@ const DELETE_CREDENTIAL: [&str; 2] = [
     "DELETE FROM credential WHERE id = ?1",
 ];
 
-/// The records of one table that are not the same in two catalogs.
-struct Difference<'a, T> {
-    before: Vec<&'a T>,
-    now: Vec<&'a T>,
+fn delete<R, K: rusqlite::ToSql>(
+    db: &Connection,
+    statements: &[&str],
+    changes: &[Versions<'_, R>],
+    key: impl Fn(&R) -> K,
+) -> rusqlite::Result<()> {
+    for statement in statements {
+        let mut statement = db.prepare_cached(statement)?;
+        for record in changes.iter().filter_map(|it| it.before) {
+            statement.execute([key(record)])?;
+        }
+    }
+    Ok(())
 }
 
-impl<'a, T: PartialEq> Difference<'a, T> {
-    fn of<K: Ord>(old: &'a [T], new: &'a [T], key: impl Fn(&T) -> K) -> Self {
-        let in_old: BTreeMap<K, &T> = old.iter().map(|it| (key(it), it)).collect();
-        let in_new: BTreeMap<K, &T> = new.iter().map(|it| (key(it), it)).collect();
-        let differs = |it: &&T, other: &BTreeMap<K, &T>| other.get(&key(it)) != Some(it);
-        Self {
-            before: old.iter().filter(|it| differs(it, &in_new)).collect(),
-            now: new.iter().filter(|it| differs(it, &in_old)).collect(),
-        }
-    }
-
-    fn delete<K: rusqlite::ToSql>(
-        &self,
-        db: &Connection,
-        statements: &[&str],
-        key: impl Fn(&T) -> K,
-    ) -> rusqlite::Result<()> {
-        for statement in statements {
-            let mut statement = db.prepare_cached(statement)?;
-            for record in &self.before {
-                statement.execute([key(record)])?;
-            }
-        }
-        Ok(())
-    }
+fn insert<R>(
+    changes: &[Versions<'_, R>],
+    insert: impl Fn(&R) -> rusqlite::Result<()>,
+) -> rusqlite::Result<()> {
+    changes.iter().filter_map(|it| it.now).try_for_each(insert)
 }
 
 const PROVIDER: &str = "INSERT INTO provider (id, name, kind, enabled, managed, \

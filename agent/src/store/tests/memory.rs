@@ -151,14 +151,15 @@ impl Disk {
     }
 
     fn edit(&mut self, edit: Edit) {
-        let named = self.named_by.iter().filter(|(_, source)| **source == edit.source);
+        let Source { name, prunes } = edit.source;
+        let named = self.named_by.iter().filter(|(_, source)| prunes && **source == name);
         let made = named.map(|(record, _)| record.clone()).collect();
         let Some(revision) = (edit.plan)(&self.catalog, &made) else { return };
         self.catalog = Arc::new(revision.catalog);
         let named = revision.named.into_iter();
-        self.named_by.extend(named.map(|record| (record, edit.source.clone())));
+        self.named_by.extend(named.map(|record| (record, name.clone())));
         let records = self.catalog.records();
-        self.named_by.retain(|record, _| is_in(records, record));
+        self.named_by.retain(|record, _| is_in(&records, record));
     }
 }
 

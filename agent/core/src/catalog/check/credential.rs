@@ -1,13 +1,10 @@
 //! Whether a credential can do what it is for.
 
-use std::collections::BTreeMap;
-
 use super::{Check, RecordId, TEXT_MAX};
-use crate::catalog::config::Config;
 use crate::catalog::model::{
     Credential, CredentialSecret, GatewayScope, Provider, ProviderType, WireguardOverrides,
 };
-use crate::id::{GatewayId, ProviderId};
+use crate::catalog::node::CredentialNode;
 use crate::wireguard::config::{
     LIST_MAX, MTU_MIN, MTU_MIN_V6, dns_server_allowed, tunnel_address_allowed,
 };
@@ -15,67 +12,31 @@ use crate::wireguard::config::{
 /// The most bytes a username or password may have.
 const LOGIN_MAX: usize = 1024;
 
-/// What the far end tells credentials apart by.
-#[derive(PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Identity<'a> {
-    Login(ProviderId, &'a str),
-    Key(&'a [u8; 32]),
-}
-
-pub(super) fn identity<'a>(
-    credential: &'a Credential,
-    public_key: Option<&'a [u8; 32]>,
-) -> Option<Identity<'a>> {
-    match &credential.secret {
-        CredentialSecret::UserPassword { username, .. } => {
-            Some(Identity::Login(credential.provider_id, username))
-        }
-        CredentialSecret::PrivateKey(_) => public_key.map(Identity::Key),
-        CredentialSecret::Custom(_) => None,
-    }
-}
-
-/// The gateways whose tunnel address must come from the credential, by provider.
-pub(super) type WithoutAddress = BTreeMap<ProviderId, Vec<GatewayId>>;
-
 impl Check<'_> {
-    pub(super) fn gateways_without_address(&self, configs: &[Config]) -> WithoutAddress {
-        let mut without = WithoutAddress::new();
-        for (gateway, config) in self.records.gateways.iter().zip(configs) {
-            if config.wireguard().is_some_and(|config| config.addresses.is_empty()) {
-                without.entry(gateway.provider_id).or_default().push(gateway.id);
-            }
-        }
-        without
-    }
-
-    pub(super) fn credential(
-        &mut self,
-        credential: &Credential,
-        provider: &Provider,
-        without_address: &WithoutAddress,
-    ) {
-        let at = RecordId::Credential(credential.id);
+    pub(super) fn use_of(&mut self, credential: &Credential, provider: &Provider, at: &RecordId) {
         if !credential.secret.fits(provider.kind) {
             let message = format!(
                 "provider {} needs {}: this credential is never used",
                 provider.name,
                 needed_by(provider.kind)
             );
-            self.warning(&at, "secret", message);
+            self.warning(at, "secret", message);
         }
-        self.secret(&credential.secret, &at);
-        self.overrides(&credential.overrides, provider.kind, &at);
+        self.secret(&credential.secret, at);
+        self.overrides(&credential.overrides, provider.kind, at);
         if provider.kind == ProviderType::Wireguard {
-            self.has_address_everywhere(credential, without_address, &at);
+            self.has_address_everywhere(credential, at);
         }
     }
 
-    pub(super) fn secret_is_new(&mut self, credential: &Credential, first: &Credential) {
-        if credential.id != first.id {
+    /// Warns of all credentials with a secret but the first.
+    pub(super) fn secret_is_new(&mut self, node: &CredentialNode, at: &RecordId) {
+        let Some(identity) = node.identity() else { return };
+        let same = self.catalog.index.identities.range(|(it, _)| it.cmp(&identity));
+        let first = same.map(|((_, id), ())| *id).next().and_then(|id| self.catalog.credential(id));
+        if let Some(first) = first.filter(|first| first.id != node.record.id) {
             let message = format!("the same as in credential {} ({})", first.name, first.id);
-            let field = secret_field(&credential.secret);
-            self.warning(&RecordId::Credential(credential.id), field, message);
+            self.warning(at, secret_field(&node.record.secret), message);
         }
     }
 
@@ -135,18 +96,18 @@ impl Check<'_> {
         }
     }
 
-    fn has_address_everywhere(
-        &mut self,
-        credential: &Credential,
-        without_address: &WithoutAddress,
-        at: &RecordId,
-    ) {
-        let gateways = without_address.get(&credential.provider_id).map_or(&[][..], Vec::as_slice);
+    fn has_address_everywhere(&mut self, credential: &Credential, at: &RecordId) {
+        if !credential.overrides.addresses.is_empty() {
+            return;
+        }
+        let (without, provider) = (&self.catalog.index.without_address, credential.provider_id);
         let lacking = match &credential.gateways {
-            GatewayScope::All => gateways.len(),
-            GatewayScope::Selected(ids) => gateways.iter().filter(|id| ids.contains(id)).count(),
+            GatewayScope::All => without.range(|(of, _)| of.cmp(&provider)).count(),
+            GatewayScope::Selected(ids) => {
+                ids.iter().filter(|id| without.get(&(provider, **id)).is_some()).count()
+            }
         };
-        if credential.overrides.addresses.is_empty() && lacking > 0 {
+        if lacking > 0 {
             let message = format!(
                 "missing, and {lacking} of the gateways have none either: it cannot open them"
             );

@@ -40,7 +40,7 @@ mod tests {
     use uuid::Uuid;
 
     use super::*;
-    use crate::catalog::Records;
+    use crate::catalog::Catalog;
 
     fn read(text: &str, file: &str) -> Document {
         Document::from_toml(text, file).unwrap().0
@@ -53,7 +53,7 @@ mod tests {
                       type = \"custom\"\n[[mapping]]\nprovider = \"c\"\nuser = \"ann\"\n";
         let joined = first.join(read(second, "b.toml"));
         assert_eq!(joined.providers.len(), 3);
-        let faults = joined.against(&Records::default(), Uuid::now_v7).unwrap_err().to_string();
+        let faults = joined.against(&Catalog::default(), Uuid::now_v7).unwrap_err().to_string();
         assert!(faults.contains("b.toml:5: provider[2]"), "{faults}");
         assert!(faults.contains("b.toml:9: mapping[0].provider"), "{faults}");
     }

@@ -9,10 +9,10 @@ use std::collections::BTreeSet;
 
 use uuid::Uuid;
 
-use self::merge::Merge;
-pub(in crate::catalog) use self::prune::{labels, take_away};
+use self::merge::{Merge, Outcome};
+pub(in crate::catalog) use self::prune::labels;
 use super::Document;
-use crate::catalog::{Catalog, RecordId, Records};
+use crate::catalog::{Catalog, RecordId};
 use crate::fault::{Checked, Faults, Finding, bounded};
 
 /// What an apply does.
@@ -20,8 +20,6 @@ use crate::fault::{Checked, Faults, Finding, bounded};
 pub struct Plan {
     /// Everything there is afterwards.
     pub catalog: Catalog,
-    /// The records that are new or different, in their new form.
-    pub touched: Records,
     /// New records, as `kind name`.
     pub created: Vec<String>,
     /// Different records.
@@ -43,13 +41,13 @@ impl Document {
     /// with an id of `new_id`, which is asked in the order of the document. Fields that are left
     /// out have their defaults; secrets that are left out stay as they are. Versions grow by one
     /// with each difference.
-    pub fn against(&self, existing: &Records, new_id: impl FnMut() -> Uuid) -> Checked<Plan> {
+    pub fn against(&self, existing: &Catalog, new_id: impl FnMut() -> Uuid) -> Checked<Plan> {
         let mut merge = Merge::new(existing, new_id);
         merge.take(self);
-        let Merge { records, outcome, places, findings, .. } = merge;
+        let Merge { edits, outcome, places, findings, .. } = merge;
         let ours: BTreeSet<&String> = places.values().collect();
         let place = |record: &RecordId| places.get(record).cloned();
-        let (catalog, found) = match Catalog::checked(records, &place) {
+        let (catalog, found) = match existing.with(edits, places.keys(), &place) {
             Ok((catalog, found)) => (Some(catalog), found),
             Err(Faults(found)) => (None, found),
         };
@@ -57,7 +55,11 @@ impl Document {
         let findings = self.places.locate(bounded(findings.into_iter().chain(found)));
         match catalog {
             Some(catalog) if !findings.iter().any(Finding::is_fault) => {
-                Ok((outcome.plan(catalog, places.into_keys().collect()), findings))
+                let Outcome { created, updated, unchanged } = outcome;
+                let (removed, gone) = (Vec::new(), BTreeSet::new());
+                let named = places.into_keys().collect();
+                let plan = Plan { catalog, created, updated, removed, unchanged, named, gone };
+                Ok((plan, findings))
             }
             Some(_) | None => Err(Faults(findings)),
         }

@@ -7,9 +7,10 @@ use uuid::Uuid;
 use super::upsert::{Difference, Former, Upsert};
 use super::{PushedCredential, PushedGateway, Snapshot};
 use crate::catalog::document::plan::secrets::{self, kept_config};
-use crate::catalog::document::{CredentialEntry, Scope};
+use crate::catalog::document::{CredentialEntry, Scope, Text};
+use crate::catalog::edits::Edits;
 use crate::catalog::model::{Credential, Gateway, GatewayScope, LastPush, Provider};
-use crate::catalog::{Catalog, RecordId, Records};
+use crate::catalog::{Catalog, RecordId};
 use crate::fault::{Faults, Finding, Report};
 use crate::id::{CredentialId, GatewayId, ProviderId};
 
@@ -81,7 +82,7 @@ impl Snapshot {
             }
             Some(_) | None => {}
         }
-        let mut planner = Planner::new(existing.records().clone(), provider.clone(), new_id);
+        let mut planner = Planner::new(existing, provider, new_id);
         planner.take(self);
         planner.finish(LastPush { version: self.version, digest })
     }
@@ -100,14 +101,13 @@ impl Snapshot {
     }
 }
 
-/// The catalog's records, becoming those that a push leaves.
-struct Planner<F> {
+/// What becomes of the provider's records, entry by entry.
+struct Planner<'a, F> {
     new_id: F,
-    provider: Provider,
-    /// All but gateways and credentials.
-    others: Records,
-    gateways: Upsert<Gateway>,
-    credentials: Upsert<Credential>,
+    existing: &'a Catalog,
+    provider: &'a Provider,
+    gateways: Upsert<'a, Gateway>,
+    credentials: Upsert<'a, Credential>,
     /// The gateways that the snapshot has.
     ids: BTreeMap<String, GatewayId>,
     /// Where in the snapshot a record stands, and what the service calls it.
@@ -122,16 +122,15 @@ struct Place {
     external_id: String,
 }
 
-impl<F: FnMut() -> Uuid> Planner<F> {
-    fn new(mut records: Records, provider: Provider, new_id: F) -> Self {
-        let gateways = std::mem::take(&mut records.gateways);
-        let credentials = std::mem::take(&mut records.credentials);
+impl<'a, F: FnMut() -> Uuid> Planner<'a, F> {
+    fn new(existing: &'a Catalog, provider: &'a Provider, new_id: F) -> Self {
+        let credentials = existing.credentials_at(provider.id).collect();
         Self {
             new_id,
-            gateways: Upsert::new(gateways, provider.id),
-            credentials: Upsert::new(credentials, provider.id),
+            existing,
             provider,
-            others: records,
+            gateways: Upsert::new(existing.gateways_of(provider.id).collect()),
+            credentials: Upsert::new(credentials),
             ids: BTreeMap::new(),
             places: BTreeMap::new(),
             found: Report::of_many(),
@@ -153,30 +152,34 @@ impl<F: FnMut() -> Uuid> Planner<F> {
     }
 
     fn gateway(&mut self, entry: &PushedGateway, place: Place) {
-        let Some(config) = self.config(entry, &place) else { return };
-        let pushed = |gateway: Gateway| Gateway {
-            name: entry.name.clone(),
-            country: entry.country.clone(),
-            city: entry.city.clone(),
-            config,
-            ..gateway
-        };
         let external_id = &entry.external_id;
-        let id = match self.gateways.former(external_id) {
+        let former = match self.gateways.former(external_id) {
             Former::Several => return self.ambiguous(&place),
-            Former::None => {
-                let gateway = self.new_gateway(external_id);
-                let id = gateway.id;
-                self.gateways.add(external_id, pushed(gateway));
-                id
+            Former::None => None,
+            Former::Made(id) => {
+                self.stands_twice(&RecordId::Gateway(id), &place);
+                return;
             }
-            Former::At(at) => {
-                let gateway = self.gateways.records[at].clone();
+            Former::One(former) if self.stands_twice(&RecordId::Gateway(former.id), &place) => {
+                return;
+            }
+            Former::One(former) => Some(former),
+        };
+        let id = match former {
+            Some(former) if is_as_pushed(former, entry) => {
+                self.gateways.keep(former);
+                former.id
+            }
+            Some(former) => {
+                let Some(config) = self.config(entry, &place) else { return };
+                self.gateways.replace(former, external_id, pushed(former.clone(), entry, config));
+                former.id
+            }
+            None => {
+                let Some(config) = self.config(entry, &place) else { return };
+                let gateway = pushed(self.new_gateway(external_id), entry, config);
                 let id = gateway.id;
-                if self.stands_twice(&RecordId::Gateway(id), &place) {
-                    return;
-                }
-                self.gateways.replace(at, external_id, pushed(gateway));
+                self.gateways.add(external_id, gateway);
                 id
             }
         };
@@ -217,21 +220,20 @@ impl<F: FnMut() -> Uuid> Planner<F> {
 
     fn credential(&mut self, entry: &PushedCredential, place: Place) {
         let gateways = self.gateways_meant(&entry.gateways, &place);
-        let (id, at) = match self.credentials.former(&entry.external_id) {
+        let (id, former) = match self.credentials.former(&entry.external_id) {
             Former::Several => return self.ambiguous(&place),
             Former::None => (CredentialId((self.new_id)()), None),
-            Former::At(at) => (self.credentials.records[at].id, Some(at)),
+            Former::Made(id) => (id, None),
+            Former::One(former) => (former.id, Some(former)),
         };
         if self.stands_twice(&RecordId::Credential(id), &place) {
             return;
         }
-        let former = at.map(|at| self.credentials.records[at].clone());
-        let Some(credential) = self.new_credential(id, entry, gateways, former.as_ref(), &place)
-        else {
+        let Some(credential) = self.new_credential(id, entry, gateways, former, &place) else {
             return;
         };
-        match at {
-            Some(at) => self.credentials.replace(at, &entry.external_id, credential),
+        match former {
+            Some(former) => self.credentials.replace(former, &entry.external_id, credential),
             None => self.credentials.add(&entry.external_id, credential),
         }
         self.places.insert(RecordId::Credential(id), place);
@@ -309,15 +311,17 @@ impl<F: FnMut() -> Uuid> Planner<F> {
     }
 
     fn finish(self, last: LastPush) -> Result<Push, PushError> {
-        let Self { provider, mut others, gateways, credentials, places, mut found, .. } = self;
-        if let Some(provider) = others.providers.iter_mut().find(|it| it.id == provider.id) {
-            provider.last_push = Some(last);
-            provider.version += 1;
-        }
-        let records =
-            Records { gateways: gateways.records, credentials: credentials.records, ..others };
+        let Self { existing, provider, gateways, credentials, places, mut found, .. } = self;
+        let (version, last_push) = (provider.version + 1, Some(last));
+        let provider = Provider { version, last_push, ..provider.clone() };
+        let edits = Edits {
+            providers: [(provider.id, Some(provider))].into(),
+            gateways: gateways.edits,
+            credentials: credentials.edits,
+            ..Edits::default()
+        };
         let path = |record: &RecordId| places.get(record).map(|place| place.path.clone());
-        let (catalog, findings) = match Catalog::checked(records, &path) {
+        let (catalog, findings) = match existing.with(edits, places.keys(), &path) {
             Ok((catalog, findings)) => (Some(catalog), findings),
             Err(Faults(findings)) => (None, findings),
         };
@@ -333,6 +337,21 @@ impl<F: FnMut() -> Uuid> Planner<F> {
             Some(_) | None => Err(PushError::Faults(Faults(findings))),
         }
     }
+}
+
+/// Whether a gateway is what an entry says: nothing of it is read or kept again then.
+fn is_as_pushed(former: &Gateway, entry: &PushedGateway) -> bool {
+    let Gateway { name, country, city, config, withdrawn, .. } = former;
+    let Text::Inline(text) = &entry.config else { return false };
+    withdrawn.is_none()
+        && (name, country, city) == (&entry.name, &entry.country, &entry.city)
+        && config == text.expose()
+}
+
+/// A gateway with what an entry says of it.
+fn pushed(gateway: Gateway, entry: &PushedGateway, config: String) -> Gateway {
+    let PushedGateway { name, country, city, .. } = entry;
+    Gateway { name: name.clone(), country: country.clone(), city: city.clone(), config, ..gateway }
 }
 
 /// What was found of the snapshot's records, with the service's ids; of others only what stands in

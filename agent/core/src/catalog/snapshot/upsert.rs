@@ -8,8 +8,8 @@ use utoipa::ToSchema;
 
 use crate::catalog::check::NAME_MAX;
 use crate::catalog::document::plan::record::Record;
+use crate::catalog::edits::EditsOf;
 use crate::catalog::model::{Credential, Gateway, Withdrawn};
-use crate::id::ProviderId;
 
 /// What a push does to records of one kind, by their external ids.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -28,7 +28,6 @@ pub struct Difference {
 
 /// A record that a plugin service may have.
 pub(super) trait Managed: Record {
-    fn provider(&self) -> ProviderId;
     fn external_id(&self) -> Option<&String>;
     fn name_mut(&mut self) -> &mut String;
     fn enabled(&mut self) -> &mut bool;
@@ -38,10 +37,6 @@ pub(super) trait Managed: Record {
 macro_rules! managed {
     ($record:ty) => {
         impl Managed for $record {
-            fn provider(&self) -> ProviderId {
-                self.provider_id
-            }
-
             fn external_id(&self) -> Option<&String> {
                 self.external_id.as_ref()
             }
@@ -65,71 +60,84 @@ managed!(Gateway);
 managed!(Credential);
 
 /// What a snapshot's entry is to the records there are.
-pub(super) enum Former {
+pub(super) enum Former<'a, R: Record> {
     /// Nothing has its external id.
     None,
-    /// The record at this place has it.
-    At(usize),
+    /// An entry before it has made this record.
+    Made(R::Key),
+    /// This record has it.
+    One(&'a R),
     /// Several records have it.
     Several,
 }
 
-/// Records of one kind, becoming those that a push leaves.
-pub(super) struct Upsert<R> {
-    provider: ProviderId,
-    pub records: Vec<R>,
-    /// Where the record of an external id is; `None` where several have it.
-    known: BTreeMap<String, Option<usize>>,
-    /// The places of records that the snapshot has.
-    named: BTreeSet<usize>,
+/// What becomes of a provider's records of one kind by a push.
+pub(super) struct Upsert<'a, R: Record> {
+    /// All that the provider has of them.
+    there: Vec<&'a R>,
+    /// The record of an external id; `None` where several have it.
+    known: BTreeMap<&'a str, Option<&'a R>>,
+    /// Records that are new or different.
+    pub edits: EditsOf<R::Key, R>,
+    /// The records that the snapshot has made, by their external ids.
+    made: BTreeMap<String, R::Key>,
+    /// The records that the snapshot has.
+    named: BTreeSet<R::Key>,
     pub difference: Difference,
 }
 
-impl<R: Managed> Upsert<R> {
-    pub fn new(records: Vec<R>, provider: ProviderId) -> Self {
+impl<'a, R: Managed> Upsert<'a, R> {
+    /// Of these, which are the provider's.
+    pub fn new(there: Vec<&'a R>) -> Self {
         let mut known = BTreeMap::new();
-        for (at, record) in records.iter().enumerate() {
-            let ours = record.provider() == provider;
-            let Some(external_id) = record.external_id().filter(|_| ours) else { continue };
-            known.entry(external_id.clone()).and_modify(|it| *it = None).or_insert(Some(at));
+        for record in &there {
+            let Some(external_id) = record.external_id() else { continue };
+            known.entry(external_id.as_str()).and_modify(|it| *it = None).or_insert(Some(*record));
         }
         let difference = Difference::default();
-        Self { provider, records, known, named: BTreeSet::new(), difference }
+        let (made, named) = (BTreeMap::new(), BTreeSet::new());
+        Self { there, known, edits: EditsOf::new(), made, named, difference }
     }
 
-    pub fn former(&self, external_id: &str) -> Former {
+    pub fn former(&self, external_id: &str) -> Former<'a, R> {
         match self.known.get(external_id) {
-            None => Former::None,
-            Some(Some(at)) => Former::At(*at),
+            None => match self.made.get(external_id) {
+                Some(key) => Former::Made(key.clone()),
+                None => Former::None,
+            },
+            Some(Some(record)) => Former::One(record),
             Some(None) => Former::Several,
         }
     }
 
     /// A record that is not there yet.
     pub fn add(&mut self, external_id: &str, mut record: R) {
-        *record.version() = 1;
-        let at = self.records.len();
-        self.records.push(record);
-        self.known.insert(external_id.to_owned(), Some(at));
-        self.named.insert(at);
+        *record.version_mut() = 1;
+        self.made.insert(external_id.to_owned(), record.key());
+        self.named.insert(record.key());
+        self.edits.insert(record.key(), Some(record));
         self.difference.created.push(external_id.to_owned());
     }
 
-    /// The record at this place, as the snapshot has it. Who switched it on or off is not the
-    /// snapshot: that stays.
-    pub fn replace(&mut self, at: usize, external_id: &str, mut record: R) {
-        self.named.insert(at);
-        record.inherit(&self.records[at]);
+    /// A record that is as the snapshot says already.
+    pub fn keep(&mut self, record: &R) {
+        self.named.insert(record.key());
+        self.difference.unchanged += 1;
+    }
+
+    /// The record, as the snapshot has it. Who switched it on or off is not the snapshot: that stays.
+    pub fn replace(&mut self, former: &R, external_id: &str, mut record: R) {
+        record.inherit(former);
         let back = record.withdrawn().take();
         if back.is_some_and(|withdrawn| withdrawn.was_enabled) {
             *record.enabled() = true;
         }
-        if record == self.records[at] {
-            self.difference.unchanged += 1;
-            return;
+        if record == *former {
+            return self.keep(former);
         }
-        *record.version() += 1;
-        self.records[at] = record;
+        self.named.insert(former.key());
+        *record.version_mut() += 1;
+        self.edits.insert(record.key(), Some(record));
         let list = if back.is_some() {
             &mut self.difference.returned
         } else {
@@ -141,16 +149,17 @@ impl<R: Managed> Upsert<R> {
     /// Withdraws what the snapshot has left out.
     pub fn withdraw_others(&mut self) {
         let left_out =
-            self.known.iter().filter_map(|(external_id, at)| Some((external_id, (*at)?)));
-        for (external_id, at) in left_out.filter(|(_, at)| !self.named.contains(at)) {
-            let record = &mut self.records[at];
+            self.known.iter().filter_map(|(external_id, it)| Some((external_id, (*it)?)));
+        for (external_id, former) in left_out.filter(|(_, it)| !self.named.contains(&it.key())) {
+            let mut record = former.clone();
             if record.withdrawn().is_some() {
                 continue;
             }
             *record.withdrawn() = Some(Withdrawn { was_enabled: *record.enabled() });
             *record.enabled() = false;
-            *record.version() += 1;
-            self.difference.withdrawn.push(external_id.clone());
+            *record.version_mut() += 1;
+            self.edits.insert(record.key(), Some(record));
+            self.difference.withdrawn.push((*external_id).to_owned());
         }
         self.give_way();
     }
@@ -158,17 +167,20 @@ impl<R: Managed> Upsert<R> {
     /// Lets records that are withdrawn have other names than those that are not: a service that
     /// replaces a server by another gives that the same name.
     fn give_way(&mut self) {
-        let (provider, named) = (self.provider, &self.named);
-        let ours = || (0..).zip(&self.records).filter(|(_, record)| record.provider() == provider);
-        let wanted: BTreeSet<_> =
-            ours().filter(|(at, _)| named.contains(at)).map(|(_, record)| record.name()).collect();
-        let in_the_way: Vec<usize> = ours()
-            .filter(|(at, record)| !named.contains(at) && wanted.contains(&record.name()))
-            .map(|(at, _)| at)
-            .collect();
-        let mut taken: BTreeSet<_> = ours().map(|(_, record)| record.name()).collect();
-        for at in in_the_way {
-            let record = &mut self.records[at];
+        let new = self.edits.values().flatten().filter(|it| self.named.contains(&it.key()));
+        let kept = self.there.iter().copied().filter(|it| self.named.contains(&it.key()));
+        let kept = kept.filter(|it| !self.edits.contains_key(&it.key()));
+        let wanted: BTreeSet<_> = kept.chain(new).map(Record::name).collect();
+        let others = self.there.iter().filter(|it| !self.named.contains(&it.key()));
+        let in_the_way: Vec<&R> =
+            others.copied().filter(|it| wanted.contains(&it.name())).collect();
+        if in_the_way.is_empty() {
+            return;
+        }
+        let mut taken: BTreeSet<_> = self.there.iter().map(|it| it.name()).chain(wanted).collect();
+        for former in in_the_way {
+            let edited = self.edits.get(&former.key()).cloned().flatten();
+            let mut record = edited.unwrap_or_else(|| former.clone());
             if record.withdrawn().is_none() {
                 continue;
             }
@@ -179,7 +191,8 @@ impl<R: Managed> Upsert<R> {
                     break;
                 }
             }
-            *record.version() += 1;
+            *record.version_mut() += 1;
+            self.edits.insert(record.key(), Some(record));
         }
     }
 }

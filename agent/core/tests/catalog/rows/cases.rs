@@ -79,7 +79,7 @@ fn a_limit_that_is_on_and_has_no_positive_value_is_refused_at_entry() {
 /// The faults of a first document.
 fn refused(text: &str) -> Vec<Finding> {
     let taken = Document::from_toml(text, FILE).and_then(|(document, _)| {
-        document.resolve(file)?.against(&Records::default(), ids()).map(|_| ())
+        document.resolve(file)?.against(&Catalog::default(), ids()).map(|_| ())
     });
     let Err(Faults(mut findings)) = taken else { return vec![] };
     findings.retain(|it| it.severity == Severity::Fault);

@@ -21,13 +21,13 @@ use crate::lab::{
 /// The records of one provider `p1` with a gateway `g1`, and of this document.
 fn entered(document: Value) -> Records {
     let (document, _) = Document::from_value(document).unwrap();
-    let there = Records {
+    let there = catalog(Records {
         providers: vec![lab::provider(1)],
         gateways: vec![lab::gateway(1, 1)],
         ..Records::default()
-    };
+    });
     let (plan, _) = document.against(&there, || unreachable!("all ids are given")).unwrap();
-    catalog(plan.catalog.records().clone()).records().clone()
+    catalog(plan.catalog.records()).records()
 }
 
 fn id(n: u128) -> Uuid {

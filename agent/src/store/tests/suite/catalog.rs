@@ -100,7 +100,7 @@ async fn one_record_is_made_changed_and_removed<G: Ground>() {
     let pruned = store.apply(workspaces("full", &[]), true, false).await.unwrap().report;
     assert_eq!(pruned.removed.len(), 11);
     store.close().await;
-    assert_eq!(*fixture.open().catalog().records(), egress_core::catalog::Records::default());
+    assert_eq!(fixture.open().catalog().records(), egress_core::catalog::Records::default());
 }
 
 async fn two_records_may_swap_their_names<G: Ground>() {

@@ -1,76 +1,54 @@
 //! Entries become records, one kind after the other.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use uuid::Uuid;
 
-use super::Plan;
 use super::record::{Name, Record};
 use super::secrets::{self, Flaw};
 use crate::catalog::document::{
     CredentialEntry, Document, GatewayEntry, MappingEntry, ProviderEntry, Scope, WorkspaceEntry,
 };
+use crate::catalog::edits::Edits;
 use crate::catalog::model::{
     Credential, Gateway, GatewayScope, Mapping, Owner, Provider, Workspace,
 };
-use crate::catalog::{Catalog, RecordId, Records};
+use crate::catalog::{Catalog, RecordId};
 use crate::fault::Finding;
 use crate::id::{CredentialId, GatewayId, MappingId, ProviderId};
 use crate::suggest::did_you_mean;
 
-/// Records there are, becoming those that an apply leaves.
-pub(super) struct Merge<F> {
+/// What becomes of the records there are, entry by entry.
+pub(super) struct Merge<'a, F> {
     new_id: F,
-    pub records: Records,
+    existing: &'a Catalog,
+    pub edits: Edits,
     pub outcome: Outcome,
     /// The records that the document names, and where: `gateway[3]`.
     pub places: BTreeMap<RecordId, String>,
     pub findings: Vec<Finding>,
-    /// Where each record is in its list.
-    positions: BTreeMap<RecordId, usize>,
-    names: BTreeMap<Name, RecordId>,
+    /// Names that lead elsewhere than in the catalog there is, or nowhere any more.
+    names: BTreeMap<Name, Option<RecordId>>,
 }
 
 /// What has become of the document's entries.
 #[derive(Default)]
 pub(super) struct Outcome {
-    touched: Records,
-    created: Vec<String>,
-    updated: Vec<String>,
-    unchanged: u32,
+    pub created: Vec<String>,
+    pub updated: Vec<String>,
+    pub unchanged: u32,
 }
 
-impl Outcome {
-    pub fn plan(self, catalog: Catalog, named: BTreeSet<RecordId>) -> Plan {
-        let Self { touched, created, updated, unchanged } = self;
-        let (removed, gone) = (Vec::new(), BTreeSet::new());
-        Plan { catalog, touched, created, updated, removed, unchanged, named, gone }
-    }
-}
-
-impl<F: FnMut() -> Uuid> Merge<F> {
-    pub fn new(existing: &Records, new_id: F) -> Self {
-        let mut merge = Self {
+impl<'a, F: FnMut() -> Uuid> Merge<'a, F> {
+    pub fn new(existing: &'a Catalog, new_id: F) -> Self {
+        Self {
             new_id,
-            records: existing.clone(),
+            existing,
+            edits: Edits::default(),
             outcome: Outcome::default(),
             places: BTreeMap::new(),
             findings: Vec::new(),
-            positions: BTreeMap::new(),
             names: BTreeMap::new(),
-        };
-        merge.note(&existing.providers);
-        merge.note(&existing.gateways);
-        merge.note(&existing.mappings);
-        merge.note(&existing.credentials);
-        merge.note(&existing.workspaces);
-        merge
-    }
-
-    fn note<R: Record>(&mut self, list: &[R]) {
-        for (at, record) in list.iter().enumerate() {
-            self.positions.insert(record.id(), at);
-            self.names.entry(record.name()).or_insert_with(|| record.id());
         }
     }
 
@@ -94,8 +72,8 @@ impl<F: FnMut() -> Uuid> Merge<F> {
     }
 
     fn provider(&mut self, entry: &ProviderEntry, path: String) {
-        let found =
-            self.names.get(&Name::Provider(entry.name.clone())).and_then(RecordId::provider);
+        let found = self.named(&Name::Provider(entry.name.clone()));
+        let found = found.as_ref().and_then(RecordId::provider);
         let provider = Provider {
             id: entry.id.or(found).unwrap_or_else(|| ProviderId((self.new_id)())),
             name: entry.name.clone(),
@@ -119,7 +97,7 @@ impl<F: FnMut() -> Uuid> Merge<F> {
         let Some(provider) = self.provider_meant(&entry.provider, &path) else { return };
         let Some(config) = self.config(entry, provider, &path) else { return };
         let name = Name::Gateway(provider, entry.name.clone());
-        let found = self.names.get(&name).and_then(RecordId::gateway);
+        let found = self.named(&name).as_ref().and_then(RecordId::gateway);
         let gateway = Gateway {
             id: entry.id.or(found).unwrap_or_else(|| GatewayId((self.new_id)())),
             provider_id: provider,
@@ -149,8 +127,8 @@ impl<F: FnMut() -> Uuid> Merge<F> {
 
     fn mapping(&mut self, entry: &MappingEntry, path: String) {
         let Some(provider) = self.provider_meant(&entry.provider, &path) else { return };
-        let found = self.names.get(&Name::Mapping(provider, entry.owner.clone()));
-        let found = found.and_then(RecordId::mapping);
+        let found = self.named(&Name::Mapping(provider, entry.owner.clone()));
+        let found = found.as_ref().and_then(RecordId::mapping);
         let mapping = Mapping {
             id: entry.id.or(found).unwrap_or_else(|| MappingId((self.new_id)())),
             provider_id: provider,
@@ -167,10 +145,9 @@ impl<F: FnMut() -> Uuid> Merge<F> {
         let Some(provider) = self.provider_meant(&entry.provider, &path) else { return };
         let gateways = self.gateways_meant(&entry.gateways, provider, &path);
         let name = Name::Credential(provider, entry.name.clone());
-        let found = self.names.get(&name).and_then(RecordId::credential);
+        let found = self.named(&name).as_ref().and_then(RecordId::credential);
         let id = entry.id.or(found).unwrap_or_else(|| CredentialId((self.new_id)()));
-        let old = self.positions.get(&RecordId::Credential(id));
-        let old = old.map(|at| &self.records.credentials[*at]);
+        let old = self.existing.credential(id);
         let (secret, overrides) = (secrets::secret(entry, old), secrets::overrides(entry, old));
         let secret = self.unless_flawed(secret, &path);
         let overrides = self.unless_flawed(overrides, &path);
@@ -212,49 +189,53 @@ impl<F: FnMut() -> Uuid> Merge<F> {
             self.findings.push(Finding::fault(message).about(path));
             return;
         }
-        self.places.insert(id.clone(), path);
-        match self.positions.get(&id) {
-            Some(&at) => self.replace(at, record, label),
+        self.places.insert(id, path);
+        match R::of_key(self.existing, &record.key()) {
+            Some(old) => self.replace(old, record, label),
             None => self.add(record, label),
         }
     }
 
-    fn replace<R: Record>(&mut self, at: usize, mut record: R, label: String) {
-        let old = &mut R::list(&mut self.records)[at];
-        *record.version() = *old.version();
+    fn replace<R: Record>(&mut self, old: &R, mut record: R, label: String) {
+        *record.version_mut() = old.version();
         record.inherit(old);
         if *old == record {
             self.outcome.unchanged += 1;
             return;
         }
-        *record.version() += 1;
-        let old = std::mem::replace(old, record.clone());
-        if self.names.get(&old.name()) == Some(&old.id()) {
-            self.names.remove(&old.name());
+        *record.version_mut() += 1;
+        if self.named(&old.name()).as_ref() == Some(&old.id()) {
+            self.names.insert(old.name(), None);
         }
-        self.names.insert(record.name(), record.id());
-        R::list(&mut self.outcome.touched).push(record);
+        self.keep(record);
         self.outcome.updated.push(label);
     }
 
     fn add<R: Record>(&mut self, mut record: R, label: String) {
-        *record.version() = 1;
-        let list = R::list(&mut self.records);
-        self.positions.insert(record.id(), list.len());
-        list.push(record.clone());
-        self.names.insert(record.name(), record.id());
-        R::list(&mut self.outcome.touched).push(record);
+        *record.version_mut() = 1;
+        self.keep(record);
         self.outcome.created.push(label);
+    }
+
+    fn keep<R: Record>(&mut self, record: R) {
+        self.names.insert(record.name(), Some(record.id()));
+        R::edits(&mut self.edits).insert(record.key(), Some(record));
+    }
+
+    fn named(&self, name: &Name) -> Option<RecordId> {
+        self.names.get(name).cloned().unwrap_or_else(|| self.existing.named(name))
     }
 
     fn provider_meant(&mut self, text: &str, path: &str) -> Option<ProviderId> {
         let by_id = text.parse().ok().filter(|id| self.provider_record(*id).is_some());
-        let by_name = || self.names.get(&Name::Provider(text.to_owned()))?.provider();
+        let by_name = || self.named(&Name::Provider(text.to_owned()))?.provider();
         let found = by_id.or_else(by_name);
         // What has no name has had its fault.
         if found.is_none() && !text.is_empty() {
-            let names = self.records.providers.iter().map(|provider| provider.name.as_str());
-            let message = format!("there is no such provider.{}", did_you_mean(text, names));
+            let names = self.existing.providers().map(|provider| provider.name.as_str());
+            let new = self.edits.providers.values().flatten().map(|it| it.name.as_str());
+            let hint = did_you_mean(text, names.chain(new));
+            let message = format!("there is no such provider.{hint}");
             let field = format!("{path}.provider");
             self.findings.push(Finding::fault(message).about(field));
         }
@@ -262,8 +243,10 @@ impl<F: FnMut() -> Uuid> Merge<F> {
     }
 
     fn provider_record(&self, id: ProviderId) -> Option<&Provider> {
-        let at = self.positions.get(&RecordId::Provider(id))?;
-        Some(&self.records.providers[*at])
+        match self.edits.providers.get(&id) {
+            Some(edited) => edited.as_ref(),
+            None => self.existing.provider(id),
+        }
     }
 
     fn name_of(&self, provider: ProviderId) -> &str {
@@ -287,15 +270,19 @@ impl<F: FnMut() -> Uuid> Merge<F> {
     }
 
     fn gateway_meant(&self, text: &str, provider: ProviderId) -> Option<GatewayId> {
-        let by_id = text.parse().ok().map(RecordId::Gateway);
-        let by_id = by_id.filter(|id| self.positions.contains_key(id));
-        let by_name = || self.names.get(&Name::Gateway(provider, text.to_owned())).cloned();
-        by_id.or_else(by_name).as_ref().and_then(RecordId::gateway)
+        let by_id = text.parse().ok().filter(|id| self.has_gateway(*id));
+        let by_name = || self.named(&Name::Gateway(provider, text.to_owned()))?.gateway();
+        by_id.or_else(by_name)
+    }
+
+    fn has_gateway(&self, id: GatewayId) -> bool {
+        self.edits.gateways.contains_key(&id) || self.existing.gateway(id).is_some()
     }
 
     fn no_such_gateway(&self, text: &str, provider: ProviderId) -> Finding {
-        let of_provider =
-            self.records.gateways.iter().filter(|gateway| gateway.provider_id == provider);
+        let new = self.edits.gateways.values().flatten();
+        let of_provider = new.filter(|gateway| gateway.provider_id == provider);
+        let of_provider = self.existing.gateways_of(provider).chain(of_provider);
         let hint = did_you_mean(text, of_provider.map(|gateway| gateway.name.as_str()));
         Finding::fault(format!("the provider has no such gateway.{hint}"))
     }

@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use super::Plan;
 use super::merge::words;
-use super::record::Record;
-use crate::catalog::{Catalog, RecordId, Records};
+use crate::catalog::edits::Edits;
+use crate::catalog::{Catalog, RecordId};
 use crate::fault::Checked;
 use crate::id::ProviderId;
 
@@ -19,51 +19,36 @@ impl Plan {
         if gone.is_empty() {
             return Ok((self, Vec::new()));
         }
-        self.removed = labels(self.catalog.records(), &gone);
-        let mut records = self.catalog.records().clone();
-        take_away(&mut records, &gone);
-        let (catalog, findings) = Catalog::new(records)?;
+        self.removed = labels(&self.catalog, &gone);
+        let (catalog, findings) =
+            self.catalog.with(Edits::removing(&gone), std::iter::empty(), &|_| None)?;
         Ok((Self { catalog, gone, ..self }, findings))
     }
 }
 
-/// The records without these.
-pub(in crate::catalog) fn take_away(records: &mut Records, gone: &BTreeSet<RecordId>) {
-    keep(&mut records.providers, gone);
-    keep(&mut records.gateways, gone);
-    keep(&mut records.mappings, gone);
-    keep(&mut records.credentials, gone);
-    keep(&mut records.workspaces, gone);
-}
-
-fn keep<R: Record>(list: &mut Vec<R>, gone: &BTreeSet<RecordId>) {
-    list.retain(|record| !gone.contains(&record.id()));
-}
-
 /// These of the records, as `kind name`.
-pub(in crate::catalog) fn labels(records: &Records, these: &BTreeSet<RecordId>) -> Vec<String> {
-    let provider = |id: ProviderId| {
-        let found = records.providers.iter().find(|provider| provider.id == id);
-        found.map_or("?", |provider| &provider.name)
-    };
-    let goes = |id: RecordId| these.contains(&id);
-    let mut names = Vec::new();
-    for it in records.providers.iter().filter(|it| goes(it.id())) {
-        names.push(format!("provider {}", it.name));
-    }
-    for it in records.gateways.iter().filter(|it| goes(it.id())) {
-        names.push(format!("gateway {}/{}", provider(it.provider_id), it.name));
-    }
-    for it in records.mappings.iter().filter(|it| goes(it.id())) {
-        names.push(format!("mapping {} {}", provider(it.provider_id), words(&it.owner)));
-    }
-    for it in records.credentials.iter().filter(|it| goes(it.id())) {
-        names.push(format!("credential {}/{}", provider(it.provider_id), it.name));
-    }
-    for it in records.workspaces.iter().filter(|it| goes(it.id())) {
-        names.push(format!("workspace {}", it.name));
-    }
-    names
+pub(in crate::catalog) fn labels(catalog: &Catalog, these: &BTreeSet<RecordId>) -> Vec<String> {
+    these.iter().filter_map(|record| label(catalog, record)).collect()
+}
+
+fn label(catalog: &Catalog, record: &RecordId) -> Option<String> {
+    let provider = |id: ProviderId| catalog.provider(id).map_or("?", |provider| &provider.name);
+    Some(match record {
+        RecordId::Provider(id) => format!("provider {}", catalog.provider(*id)?.name),
+        RecordId::Gateway(id) => {
+            let it = catalog.gateway(*id)?;
+            format!("gateway {}/{}", provider(it.provider_id), it.name)
+        }
+        RecordId::Mapping(id) => {
+            let it = catalog.mapping(*id)?;
+            format!("mapping {} {}", provider(it.provider_id), words(&it.owner))
+        }
+        RecordId::Credential(id) => {
+            let it = catalog.credential(*id)?;
+            format!("credential {}/{}", provider(it.provider_id), it.name)
+        }
+        RecordId::Workspace(name) => format!("workspace {}", catalog.workspace(name)?.name),
+    })
 }
 
 #[cfg(test)]
@@ -71,12 +56,13 @@ mod tests {
     use serde_json::json;
     use uuid::Uuid;
 
+    use super::super::record::Record;
     use super::*;
     use crate::catalog::Document;
 
-    fn plan(existing: &Records, document: serde_json::Value) -> Plan {
+    fn plan(existing: &Catalog, document: serde_json::Value) -> Plan {
         let (document, _) = Document::from_value(document).unwrap();
-        let mut next = existing.workspaces.len() as u128;
+        let mut next = existing.workspaces().count() as u128;
         let new_id = || {
             next += 1;
             Uuid::from_u128(next)
@@ -87,9 +73,9 @@ mod tests {
     #[test]
     fn what_is_no_longer_named_goes_if_an_apply_made_it() {
         let two = json!({"workspace": [{"name": "a"}, {"name": "b"}]});
-        let before = plan(&Records::default(), two).catalog;
-        let made = before.records().workspaces.iter().map(Record::id).collect();
-        let one = || plan(before.records(), json!({"workspace": [{"name": "a"}]}));
+        let before = plan(&Catalog::default(), two).catalog;
+        let made = before.workspaces().map(Record::id).collect();
+        let one = || plan(&before, json!({"workspace": [{"name": "a"}]}));
 
         let (pruned, _) = one().prune(&made).unwrap();
         assert_eq!(pruned.removed, ["workspace b"]);
@@ -104,9 +90,9 @@ mod tests {
             "provider": [{"name": "p", "type": "custom"}],
             "mapping": [{"provider": "p", "user": "ann"}],
         });
-        let before = plan(&Records::default(), both).catalog;
-        let made = before.records().providers.iter().map(Record::id).collect();
-        let faults = plan(before.records(), json!({})).prune(&made).unwrap_err();
+        let before = plan(&Catalog::default(), both).catalog;
+        let made = before.providers().map(Record::id).collect();
+        let faults = plan(&before, json!({})).prune(&made).unwrap_err();
         assert!(faults.to_string().contains("provider"), "{faults}");
     }
 }
