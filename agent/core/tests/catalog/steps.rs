@@ -43,24 +43,24 @@ fn text() -> impl Strategy<Value = String> {
 
 fn step() -> impl Strategy<Value = Step> {
     let (two, four) = (1..=2_u128, 1..=4_u128);
-    let list = || prop::collection::vec(1..=5_u128, 0..3);
+    let list = || prop::collection::vec(1..=4_u128, 0..3);
     let kinds = [ProviderType::Wireguard, ProviderType::Custom, ProviderType::Openvpn];
     let optional = || prop::option::of(name());
     prop_oneof![
-        (two.clone(), name()).prop_map(|(n, name)| Step::ProviderName(n, name)),
-        (two.clone(), prop::sample::select(kinds.to_vec()))
+        1 => (two.clone(), name()).prop_map(|(n, name)| Step::ProviderName(n, name)),
+        1 => (two.clone(), prop::sample::select(kinds.to_vec()))
             .prop_map(|(n, kind)| Step::ProviderType(n, kind)),
-        (two.clone(), prop::sample::select(vec![OnHooks::Refuse, OnHooks::Drop]))
+        1 => (two.clone(), prop::sample::select(vec![OnHooks::Refuse, OnHooks::Drop]))
             .prop_map(|(n, on_hooks)| Step::OnHooks(n, on_hooks)),
-        (four.clone(), name()).prop_map(|(n, name)| Step::GatewayName(n, name)),
-        (four.clone(), optional()).prop_map(|(n, id)| Step::GatewayExternalId(n, id)),
-        (four.clone(), text()).prop_map(|(n, text)| Step::GatewayConfig(n, text)),
-        (four.clone(), two.clone()).prop_map(|(n, of)| Step::GatewayProvider(n, of)),
-        four.clone().prop_map(Step::GatewayGoes),
-        (two.clone(), name()).prop_map(|(n, name)| Step::CredentialName(n, name)),
-        (two.clone(), optional()).prop_map(|(n, account)| Step::CredentialAccount(n, account)),
-        (two.clone(), list()).prop_map(|(n, list)| Step::CredentialGateways(n, list)),
-        (two, list()).prop_map(|(n, list)| Step::MappingGateways(n, list)),
+        1 => (four.clone(), name()).prop_map(|(n, name)| Step::GatewayName(n, name)),
+        1 => (four.clone(), optional()).prop_map(|(n, id)| Step::GatewayExternalId(n, id)),
+        1 => (four.clone(), text()).prop_map(|(n, text)| Step::GatewayConfig(n, text)),
+        4 => (four.clone(), two.clone()).prop_map(|(n, of)| Step::GatewayProvider(n, of)),
+        1 => four.clone().prop_map(Step::GatewayGoes),
+        1 => (two.clone(), name()).prop_map(|(n, name)| Step::CredentialName(n, name)),
+        1 => (two.clone(), optional()).prop_map(|(n, account)| Step::CredentialAccount(n, account)),
+        4 => (two.clone(), list()).prop_map(|(n, list)| Step::CredentialGateways(n, list)),
+        4 => (two, list()).prop_map(|(n, list)| Step::MappingGateways(n, list)),
     ]
 }
 
