@@ -2,6 +2,7 @@
 
 mod bounds;
 mod copies;
+mod cost;
 mod documents;
 mod files;
 mod memory;

@@ -72,7 +72,7 @@ fn refusals(batch: &Batch) -> Vec<String> {
 fn a_directory_becomes_one_provider_with_one_credential_and_a_gateway_a_file() {
     let dir = of_a_provider();
     let document = document(&batch(dir.path()), &Existing::default());
-    let (plan, _) = document.against(&Records::default(), Uuid::now_v7).unwrap();
+    let (plan, _) = document.against(&Catalog::default(), Uuid::now_v7).unwrap();
     let records = plan.catalog.records();
     let counts = (records.providers.len(), records.mappings.len(), records.credentials.len());
     assert_eq!(counts, (1, 1, 1));
@@ -110,15 +110,14 @@ fn the_same_again_changes_nothing_and_leaves_what_an_admin_has_set() {
     let dir = of_a_provider();
     let batch = batch(dir.path());
     let first = document(&batch, &Existing::default());
-    let (plan, _) = first.against(&Records::default(), Uuid::now_v7).unwrap();
-    let mut records = plan.catalog.records().clone();
+    let (plan, _) = first.against(&Catalog::default(), Uuid::now_v7).unwrap();
+    let mut records = plan.catalog.records();
     records.gateways[1].enabled = false;
     records.gateways[1].country = "Atlantis".to_owned();
     records.credentials[0].account = Some("household".to_owned());
-    let (plan, _) =
-        Document::default().against(&records, Uuid::now_v7).expect("the records are sound");
-    let again = document(&batch, &existing(&plan.catalog));
-    let (plan, _) = again.against(&records, Uuid::now_v7).unwrap();
+    let (catalog, _) = Catalog::new(records).expect("the records are sound");
+    let again = document(&batch, &existing(&catalog));
+    let (plan, _) = again.against(&catalog, Uuid::now_v7).unwrap();
     assert_eq!((plan.created.len(), plan.updated.len()), (0, 0), "{:?}", plan.updated);
 }
 
@@ -161,10 +160,10 @@ fn wireguard_files_share_a_credential_where_they_share_a_key() {
         .collect();
     assert_eq!(scopes.iter().sum::<usize>(), 3);
     assert_eq!(scopes.len(), 2);
-    let (plan, _) = document.against(&Records::default(), Uuid::now_v7).unwrap();
+    let (plan, _) = document.against(&Catalog::default(), Uuid::now_v7).unwrap();
     let keyed =
         |it: &&egress_core::catalog::Gateway| it.config.contains(&STANDARD.encode(PRESHARED));
-    let gateways = &plan.catalog.records().gateways;
+    let gateways = plan.catalog.records().gateways;
     let with_key: Vec<_> = gateways.iter().filter(keyed).map(|it| it.name.as_str()).collect();
     assert_eq!(with_key, ["se-sto-wg-002"], "a key that only one file has is its gateway's");
 }
