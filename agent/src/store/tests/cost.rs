@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use egress_core::catalog::{Change, Expected, RecordId, Snapshot};
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::Connection;
 use serde_json::json;
 
 use super::*;
@@ -15,7 +15,9 @@ const TABLES: [&str; 3] = ["gateway", "credential", "snapshot"];
 type Rows = BTreeMap<(&'static str, Vec<u8>), Vec<u8>>;
 
 fn rows(fixture: &Fixture) -> Rows {
-    let db = Connection::open_with_flags(fixture.path(), OpenFlags::SQLITE_OPEN_READ_ONLY).unwrap();
+    // The store's own connection keeps others out.
+    let copy = fixture.crashed();
+    let db = Connection::open(copy.path()).unwrap();
     let mut rows = Rows::new();
     for table in TABLES {
         let mut all = db.prepare(&format!("SELECT id, record_key FROM {table}")).unwrap();
