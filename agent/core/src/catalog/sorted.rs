@@ -229,9 +229,13 @@ mod tests {
             first in changes(800), second in changes(40),
         ) {
             let (mut map, mut model) = (Sorted::default(), BTreeMap::new());
-            first.into_iter().for_each(|it| change(&mut map, &mut model, it));
+            for it in first {
+                change(&mut map, &mut model, it);
+            }
             let (former, former_model) = (map.clone(), model.clone());
-            second.into_iter().for_each(|it| change(&mut map, &mut model, it));
+            for it in second {
+                change(&mut map, &mut model, it);
+            }
 
             prop_assert_eq!(entries(&map), model.clone().into_iter().collect::<Vec<_>>());
             prop_assert_eq!(entries(&former), former_model.clone().into_iter().collect::<Vec<_>>());
