@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use egress_core::api::{Code, SessionState};
 
-use crate::harness::agent::{RUN_DIR, STATE_DIR};
+use crate::harness::agent::{Agent, RUN_DIR, STATE_DIR};
 use crate::harness::container::Container;
 use crate::harness::lab::{Lab, in_lab};
 use crate::harness::namespace::host_ip;
@@ -93,6 +93,15 @@ fn a_session_that_ended_on_a_full_disk_is_not_brought_back_by_a_restart() {
     });
 }
 
+/// The session of a container that was released is over, and its engine's network works.
+#[track_caller]
+fn assert_left_alone(agent: &Agent<'_>, container: &Container) {
+    assert!(agent.session(&session_id("c-1")).is_none(), "it is back");
+    assert_eq!(tables(container), "");
+    assert!(reaches_engine(container), "its own network is cut off");
+    assert_eq!(agent.live_connections(), 0);
+}
+
 #[test]
 fn a_container_that_was_released_on_a_full_disk_keeps_the_network_that_its_engine_gave_it() {
     in_lab(|lab| {
@@ -104,10 +113,7 @@ fn a_container_that_was_released_on_a_full_disk_keeps_the_network_that_its_engin
         world.agent.kill_control();
         disk.make_room();
         world.agent.start_again();
-        assert!(world.agent.session(&session_id("c-1")).is_none(), "it is back");
-        assert_eq!(tables(&container), "");
-        assert!(reaches_engine(&container), "its own network is cut off");
-        assert_eq!(world.agent.live_connections(), 0);
+        assert_left_alone(&world.agent, &container);
     });
 }
 
@@ -123,10 +129,7 @@ fn a_released_container_with_a_network_is_left_alone_also_when_nothing_tells_of_
         fs::remove_dir_all(Path::new(RUN_DIR).join("private/ended")).unwrap();
         disk.make_room();
         world.agent.start_again();
-        assert!(world.agent.session(&session_id("c-1")).is_none(), "it is back");
-        assert_eq!(tables(&container), "");
-        assert!(reaches_engine(&container), "its own network is cut off");
-        assert_eq!(world.agent.live_connections(), 0);
+        assert_left_alone(&world.agent, &container);
     });
 }
 
