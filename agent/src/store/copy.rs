@@ -65,7 +65,7 @@ pub(super) fn of(db: &Connection) -> Result<File, CopyError> {
 /// A copy (mode 0600) in the store's directory, on disk, with a name until it is dropped.
 fn in_dir_of(db: &Connection, path: &Path) -> Result<NamedTempFile, CopyError> {
     let failed = |source| CopyError::Write { path: dir_of(path).to_owned(), source };
-    let file = unnamed(path).map_err(failed)?;
+    let file = temporary(path).map_err(failed)?;
     // SQLite takes an empty file as one that is not there, and leaves its mode alone.
     db.execute("VACUUM INTO ?1", [file.path().to_string_lossy()])?;
     let copy = Connection::open(file.path())?;
@@ -76,7 +76,7 @@ fn in_dir_of(db: &Connection, path: &Path) -> Result<NamedTempFile, CopyError> {
 }
 
 /// An empty file (mode 0600) beside the store, that is swept away unless it is given a name.
-pub(super) fn unnamed(path: &Path) -> io::Result<NamedTempFile> {
+pub(super) fn temporary(path: &Path) -> io::Result<NamedTempFile> {
     tempfile::Builder::new()
         .prefix(PREFIX)
         .permissions(fs::Permissions::from_mode(0o600))

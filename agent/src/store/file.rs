@@ -180,7 +180,7 @@ pub(super) fn open(path: &Path, key: &MasterKey) -> Result<Connection, OpenError
     Ok(db)
 }
 
-/// Whether there is a file at `path`.
+/// Tells whether there is a file at `path`.
 pub(super) fn has_a_store(path: &Path) -> bool {
     fs::symlink_metadata(path).is_ok()
 }
@@ -202,7 +202,7 @@ fn create(path: &Path, key: &MasterKey) -> Result<(), OpenError> {
         return Err(damaged(path, detail.to_owned()));
     }
     let failed = |source| OpenError::Io { path: path.to_owned(), source };
-    let file = copy::unnamed(path).map_err(failed)?;
+    let file = copy::temporary(path).map_err(failed)?;
     let mut db = Connection::open(file.path()).map_err(|error| refused(path, error))?;
     migrate(&mut db, key).map_err(|error| refused(path, error))?;
     db.close().map_err(|(_, error)| refused(path, error))?;
