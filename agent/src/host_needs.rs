@@ -1,4 +1,4 @@
-//! What the agent needs of its host, and the command that gives it that.
+//! Needs that the agent has of its host, and the command that meets each.
 
 use std::fs::File;
 use std::io;
@@ -15,9 +15,9 @@ const TUN: &str = "/dev/net/tun";
 /// Something that the host lacks.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Lack {
-    /// What is wrong, in a sentence without its end.
+    /// Fault, in a sentence without its end.
     pub why: String,
-    /// What mends it.
+    /// Command that mends it.
     pub fix: &'static str,
 }
 
@@ -28,7 +28,7 @@ impl Lack {
     }
 }
 
-/// Whether this process is root, which it takes to enter containers' namespaces.
+/// Checks that this process is root, which it takes to enter containers' namespaces.
 pub fn root() -> Result<(), Lack> {
     let uid = geteuid();
     if uid.is_root() {
@@ -38,7 +38,7 @@ pub fn root() -> Result<(), Lack> {
     Err(Lack { why, fix: "sudo systemctl start egress-agent, or sudo egress-agentd" })
 }
 
-/// Whether tunnels' devices can be made.
+/// Checks that tunnels' devices can be made.
 pub fn tun() -> Result<(), Lack> {
     openable(Path::new(TUN))
 }
@@ -54,7 +54,7 @@ fn openable(path: &Path) -> Result<(), Lack> {
     Err(Lack { why: format!("{} cannot be opened, {error}", path.display()), fix })
 }
 
-/// Whether containers can be sealed.
+/// Checks that containers can be sealed.
 pub fn nftables() -> Result<(), Lack> {
     let asked = nft::exists(TABLE).map(drop);
     asked.map_err(|error| Lack {

@@ -1,4 +1,4 @@
-//! What a small change costs the daemon beside 10,000 gateways: an import, a switch, a delete, and
+//! Costs of small changes in the daemon beside 10,000 gateways: an import, a switch, a delete, and
 //! pushes of them all with one that has changed.
 
 #[path = "../../tests/it/harness/mod.rs"]
@@ -22,7 +22,7 @@ const CHANGES: u32 = 50;
 const PUSHES: u64 = 10;
 /// Milliseconds of the control process' CPU that one change may cost.
 const CHANGE_GOAL: f64 = 10.0;
-/// How long a push may take that changes one gateway.
+/// Time that a push which changes one gateway may take.
 const PUSH_GOAL: Duration = Duration::from_millis(300);
 /// How much more control may have in memory after all pushes than after the first.
 const MEMORY_GOAL: f64 = 1.3;
@@ -94,7 +94,7 @@ fn each(agent: &Agent<'_>, what: &str, calls: Vec<(&str, String, Value)>) {
     say(&format!("{what}: {cost:.2} ms of CPU{}", goal(cost <= CHANGE_GOAL, "10 ms")));
 }
 
-/// What `egressctl import` sends of one file.
+/// The document that `egressctl import` sends of one file.
 fn import(number: u32) -> Value {
     let name = format!("own-{number}");
     json!({

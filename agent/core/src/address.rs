@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-/// Whether it may be that of a gateway, or of a resolver behind one; if not, what it is.
+/// Refuses an address that no gateway and no resolver behind one may have, and says what it is.
 ///
 /// Private networks are allowed: gateways' resolvers live there, and so may a gateway.
 pub fn allowed(ip: IpAddr) -> Result<(), &'static str> {
@@ -12,7 +12,7 @@ pub fn allowed(ip: IpAddr) -> Result<(), &'static str> {
     }
 }
 
-/// Whether packets to it come to one of these addresses of a host's.
+/// Tells whether packets to an address come to one of these, which are a host's own.
 pub fn is_of(ip: IpAddr, own: &[IpAddr]) -> bool {
     let ip = ip.to_canonical();
     let carried_to = match ip {
@@ -50,7 +50,7 @@ fn v6_allowed(ip: Ipv6Addr) -> Result<(), &'static str> {
     }
 }
 
-/// The IPv4 address that packets to it are carried to, where it is made of one.
+/// The IPv4 address that packets to an IPv6 address are carried to, where it is made of one.
 fn embedded_v4(ip: Ipv6Addr) -> Option<Ipv4Addr> {
     let octets = ip.octets();
     let [.., a, b, c, d] = octets;

@@ -32,7 +32,7 @@ pub struct Host {
     pub store: Arc<dyn Store>,
     /// The store's file and key.
     pub vault: Vault,
-    /// How the agent stands.
+    /// Health of the agent, its parts and its host.
     pub status: StatusSource,
 }
 

@@ -1,4 +1,4 @@
-//! How the agent stands: its parts, what it uses of the host, and how much it carries.
+//! Status of the agent: its parts, the things of the host that it uses, and how much it carries.
 
 use std::collections::BTreeMap;
 use std::time::{SystemTime, UNIX_EPOCH};

@@ -30,7 +30,7 @@ pub trait Agent: Send + Sync + 'static {
         caller: Caller,
     ) -> impl Future<Output = Result<Attached, Refusal>> + Send;
 
-    /// How the agent stands.
+    /// Health of the agent, its parts and its host.
     fn status(&self) -> impl Future<Output = Result<StatusView, Refusal>> + Send;
 
     /// Ends a session and says how it stood at the end. The container stays sealed unless

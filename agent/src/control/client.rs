@@ -182,7 +182,7 @@ impl Client {
         Ok(found.id)
     }
 
-    /// How the agent stands.
+    /// Health of the agent, its parts and its host.
     pub async fn status(&self) -> Result<StatusView, Error> {
         self.get("/v1/status".to_owned()).await
     }

@@ -1,4 +1,4 @@
-//! How an agent stands, in words.
+//! Status of an agent, as a table for people.
 
 use std::collections::BTreeMap;
 

@@ -26,14 +26,14 @@ use crate::telemetry::chain;
 /// How long the store may take for an end before it counts as not taken.
 pub const PATIENCE: Duration = Duration::from_secs(2);
 
-/// What is to go from the store.
+/// An end of a session: the row and the lease that are to go from the store.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct End {
-    /// Whose.
+    /// Session that has ended.
     pub session_id: SessionId,
-    /// When its attach was accepted: another session may have the same id later.
+    /// Time at which its attach was accepted: another session may have the same id later.
     pub created_at: u64,
-    /// How long the lease is to cool; `None` when it has been given back.
+    /// Time for which the lease is to cool; `None` when it has been given back.
     pub lease: Option<Duration>,
 }
 
@@ -60,7 +60,7 @@ impl End {
         Self { session_id: row.id().clone(), created_at: row.created_at, lease }
     }
 
-    /// Whether it is the end of this row's session, and not of a former one of that id.
+    /// Tells whether it is the end of this row's session, and not of a former one of that id.
     pub fn is_of(&self, row: &SessionRow) -> bool {
         (&self.session_id, self.created_at) == (row.id(), row.created_at)
     }

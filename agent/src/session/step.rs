@@ -25,12 +25,12 @@ use crate::telemetry::chain;
 use crate::tunnel::dataplane::DataplaneError;
 use crate::tunnel::own_addresses::own_addresses;
 
-/// Why an action is not done.
+/// Failure of an action.
 #[derive(Debug)]
 pub enum Mishap {
-    /// It failed, and has been undone.
+    /// The action failed, and has been undone.
     Failed(Refusal),
-    /// It was left half-way: it may have been done, and it may not.
+    /// The action was left half-way: it may have been done, and it may not.
     Unknown(Refusal),
 }
 

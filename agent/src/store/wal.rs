@@ -12,12 +12,12 @@ const MAGIC: u32 = 0x377f_0682;
 /// The largest page of a database.
 const PAGE_MAX: u32 = 65_536;
 
-/// What a log is.
+/// State of a log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Wal {
     /// All of it can be read, up to what a transaction that never ended has left; or there is none.
     Readable,
-    /// Its end cannot be read.
+    /// The end of it cannot be read.
     Torn,
     /// None of it can.
     Unreadable,
@@ -73,7 +73,7 @@ pub(super) fn keep(path: &Path) -> io::Result<PathBuf> {
     Ok(PathBuf::from(copy))
 }
 
-/// Whether there was as much to read.
+/// Fills `part`, or tells that there was less to read.
 fn filled(log: &mut impl Read, part: &mut [u8]) -> io::Result<bool> {
     match log.read_exact(part) {
         Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(false),

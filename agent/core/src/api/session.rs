@@ -103,7 +103,7 @@ pub struct SessionView {
     pub timings_ms: Option<Timings>,
     /// Seconds since the epoch at which the attach was accepted.
     pub created_at: u64,
-    /// What the store did not take of the session's end, because its disk is full for instance. The
+    /// Parts of the session's end that the store did not take, with a full disk for instance. The
     /// container is what the state says; the agent goes on trying, and until then the lease counts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unwritten: Option<String>,

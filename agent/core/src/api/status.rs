@@ -1,4 +1,4 @@
-//! How an agent stands.
+//! Health of an agent, of its parts and of its host.
 
 use std::collections::BTreeMap;
 
@@ -14,24 +14,24 @@ pub struct StatusView {
     pub started_at: u64,
     /// Attaches are served.
     pub ready: bool,
-    /// Its parts and what it uses of the host.
+    /// Parts of the agent, and the things of the host that it uses.
     pub parts: Vec<PartView>,
-    /// How many sessions are in each state; states without any are left out.
+    /// Number of sessions in each state; states without any are left out.
     pub sessions: BTreeMap<String, u32>,
-    /// How many records the catalog has, by kind.
+    /// Number of records in the catalog, by kind.
     pub catalog: BTreeMap<String, u32>,
 }
 
 /// A part of the agent, or something of the host that it uses.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct PartView {
-    /// What.
+    /// Name of the part.
     pub name: String,
-    /// It does its work.
+    /// True while the part does its work.
     pub ok: bool,
-    /// What it is, or what is wrong with it.
+    /// Description of the part, or of the fault it has.
     pub detail: String,
-    /// What mends it.
+    /// Command or change that mends the fault.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fix: Option<String>,
 }

@@ -12,7 +12,7 @@ use super::{Catalog, RecordId, RecordKind, Records};
 use crate::fault::{Checked, unless_faulty};
 use crate::id::{CredentialId, GatewayId, ProviderId};
 
-/// What a record is called in findings, where that is not by its name.
+/// Names of records in findings, where those are not the records' own.
 pub(super) type Place<'a> = &'a dyn Fn(&RecordId) -> Option<String>;
 
 impl Catalog {

@@ -32,7 +32,7 @@ impl<'a> Check<'a> {
         Self { catalog, taken, place, findings: Vec::new() }
     }
 
-    /// What was found, in the order in which the records were checked.
+    /// Findings in the order in which the records were checked.
     pub fn finish(self) -> Vec<Finding> {
         self.findings
     }

@@ -1,4 +1,4 @@
-//! What two catalogs do not have in common.
+//! Differences between two catalogs.
 
 use std::sync::Arc;
 
@@ -9,15 +9,15 @@ use super::{Catalog, RecordId};
 /// The records that are not the same in two catalogs, each list in ascending order of its key.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Differences<'a> {
-    /// Who runs gateways.
+    /// Providers.
     pub providers: Vec<Versions<'a, Provider>>,
     /// Ways out.
     pub gateways: Vec<Versions<'a, Gateway>>,
-    /// Who may use which gateways.
+    /// Mappings.
     pub mappings: Vec<Versions<'a, Mapping>>,
-    /// What opens them.
+    /// Credentials.
     pub credentials: Vec<Versions<'a, Credential>>,
-    /// What is launched.
+    /// Workspaces.
     pub workspaces: Vec<Versions<'a, Workspace>>,
 }
 
@@ -63,7 +63,7 @@ impl Differences<'_> {
         providers.chain(gateways).chain(mappings).chain(credentials).chain(workspaces)
     }
 
-    /// How many records there are in it.
+    /// Number of records in it.
     pub fn count(&self) -> usize {
         self.providers.len()
             + self.gateways.len()

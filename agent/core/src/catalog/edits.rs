@@ -1,4 +1,4 @@
-//! What becomes of records: a new form each, or nothing.
+//! Edits of records: a new form each, or none where a record goes.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,7 +9,7 @@ use crate::id::{CredentialId, GatewayId, MappingId, ProviderId};
 /// Records by their keys; those that are to go are `None`.
 pub(super) type EditsOf<K, R> = BTreeMap<K, Option<R>>;
 
-/// What becomes of the records that a change is about. All others stay as they are.
+/// Edits of the records that a change is about. All others stay as they are.
 #[derive(Debug, Default)]
 pub(super) struct Edits {
     pub providers: EditsOf<ProviderId, Provider>,

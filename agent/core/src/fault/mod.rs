@@ -70,7 +70,7 @@ impl Finding {
         Self::new(Severity::Note, message)
     }
 
-    /// Whether the input is refused for it.
+    /// Tells whether the input is refused for it.
     pub fn is_fault(&self) -> bool {
         self.severity == Severity::Fault
     }

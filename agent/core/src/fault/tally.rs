@@ -1,17 +1,17 @@
-//! How many findings there are of each class.
+//! Numbers of findings by class.
 
 use std::fmt;
 
 use super::{Finding, Severity};
 
-/// How many findings there are of each class.
+/// Numbers of findings by class.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Tally {
-    /// What the input is refused for.
+    /// Faults: the input is refused for them.
     pub faults: usize,
-    /// What is taken and probably not what was meant.
+    /// Warnings: the input is taken and probably not what was meant.
     pub warnings: usize,
-    /// What is taken and worth knowing.
+    /// Notes: worth knowing.
     pub notes: usize,
 }
 
@@ -29,7 +29,7 @@ impl Tally {
         tally
     }
 
-    /// Whether nothing was found.
+    /// Tells whether nothing was found.
     pub fn is_empty(self) -> bool {
         self == Self::default()
     }

@@ -412,7 +412,7 @@ impl Machine {
     }
 }
 
-/// Whether an endpoint's name has no address, or none that a gateway may have.
+/// Tells whether an endpoint's name has no address, or none that a gateway may have.
 fn leads_nowhere(code: Code) -> bool {
     matches!(code, Code::EndpointUnresolved | Code::EndpointRefused)
 }
