@@ -303,7 +303,9 @@ impl<'a> Agent<'a> {
     }
 
     fn wait_until_ready(&self) {
-        wait::until("the agent answers", SOON, || self.answers());
+        // Its port of metrics answers a moment after its socket.
+        let listens = || http::get(self.metrics, "/readyz").is_ok();
+        wait::until("the agent answers", SOON, || self.answers() && listens());
     }
 }
 
